@@ -1,0 +1,114 @@
+"""A Jupyter-first toolkit for voice agents.
+
+    phone = Patter()
+    agent = phone.agent("You are a helpful assistant.", llm=LocalLLM())
+    session = await phone.serve(agent)
+    turn = await session.ask("What can you do?")
+
+The names below are resolved when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "patter_nb.patter": ("Patter", "Serving"),
+    "patter_nb.agent": ("AfterLLM", "Agent", "Filler", "Guardrail", "HookContext", "PipelineHooks"),
+    "patter_nb.session": ("Session",),
+    "patter_nb.turns": ("ToolCall", "Turn"),
+    "patter_nb.events": ("Event",),
+    "patter_nb.pipeline.endpointing": ("TurnTaking",),
+    "patter_nb.llm.base": ("LLMChunk", "LLMProvider"),
+    "patter_nb.llm.loop": ("LLMLoop",),
+    "patter_nb.llm.local": ("LocalLLM",),
+    "patter_nb.tools.tool": ("Tool", "tool"),
+    "patter_nb.tools.executor": ("DefaultToolExecutor",),
+    "patter_nb.tools.signature": ("ToolContext",),
+    "patter_nb.stt.moonshine": ("MoonshineSTT",),
+    "patter_nb.stt.whisper": ("WhisperSTT",),
+    "patter_nb.tts.piper": ("PiperTTS",),
+    "patter_nb.vad.silero": ("SileroVAD",),
+    "patter_nb.vad.energy": ("EnergyVAD",),
+    "patter_nb.transports.wav": ("WavTransport",),
+    "patter_nb.errors": (
+        "AllProvidersFailed",
+        "AudioError",
+        "AuthenticationError",
+        "BadRequest",
+        "ConnectionFailed",
+        "ContentFiltered",
+        "ContextTooLong",
+        "MalformedStream",
+        "MissingExtra",
+        "ModelNotFound",
+        "PatterConfigError",
+        "PatterError",
+        "QuotaExceeded",
+        "RateLimitError",
+        "RequestTimeout",
+        "ServerError",
+        "ToolError",
+        "TruncatedStream",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME_OF)]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if TYPE_CHECKING:
+    from patter_nb.agent import AfterLLM, Agent, Filler, Guardrail, HookContext, PipelineHooks
+    from patter_nb.errors import (
+        AllProvidersFailed,
+        AudioError,
+        AuthenticationError,
+        BadRequest,
+        ConnectionFailed,
+        ContentFiltered,
+        ContextTooLong,
+        MalformedStream,
+        MissingExtra,
+        ModelNotFound,
+        PatterConfigError,
+        PatterError,
+        QuotaExceeded,
+        RateLimitError,
+        RequestTimeout,
+        ServerError,
+        ToolError,
+        TruncatedStream,
+    )
+    from patter_nb.events import Event
+    from patter_nb.llm.base import LLMChunk, LLMProvider
+    from patter_nb.llm.local import LocalLLM
+    from patter_nb.llm.loop import LLMLoop
+    from patter_nb.patter import Patter, Serving
+    from patter_nb.pipeline.endpointing import TurnTaking
+    from patter_nb.session import Session
+    from patter_nb.stt.moonshine import MoonshineSTT
+    from patter_nb.stt.whisper import WhisperSTT
+    from patter_nb.tools.executor import DefaultToolExecutor
+    from patter_nb.tools.signature import ToolContext
+    from patter_nb.tools.tool import Tool, tool
+    from patter_nb.transports.wav import WavTransport
+    from patter_nb.tts.piper import PiperTTS
+    from patter_nb.turns import ToolCall, Turn
+    from patter_nb.vad.energy import EnergyVAD
+    from patter_nb.vad.silero import SileroVAD

@@ -1,0 +1,79 @@
+"""Time is handed in. The core reads one `Clock` and calls neither `time` nor `asyncio.sleep`, so that a test or a file decides how fast it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from itertools import count
+from typing import Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """Session time, which decides, and wall time, which is only measured."""
+
+    def now_ms(self) -> float:
+        """Session time in milliseconds since the clock was made."""
+        ...
+
+    def wall_s(self) -> float:
+        """Monotonic wall time in seconds; only differences mean anything."""
+        ...
+
+    async def sleep_until(self, t_ms: float) -> None:
+        """Return once session time has reached `t_ms`."""
+        ...
+
+
+class SystemClock:
+    """Session time is the machine's monotonic time, from zero when the clock is made."""
+
+    def __init__(self) -> None:
+        self._origin = time.monotonic()
+
+    def now_ms(self) -> float:
+        return (time.monotonic() - self._origin) * 1000.0
+
+    def wall_s(self) -> float:
+        return time.monotonic()
+
+    async def sleep_until(self, t_ms: float) -> None:
+        while (left := t_ms - self.now_ms()) > 0:
+            await asyncio.sleep(left / 1000.0)
+
+
+class ManualClock:
+    """Session time moves only by `advance`; sleepers wake in order, each before time moves past it.
+
+    `wall` False makes wall time the same as session time, so that a test's measurements are exact.
+    """
+
+    def __init__(self, *, wall: bool = False) -> None:
+        self._now_ms = 0.0
+        self._wall = wall
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._order = count()
+
+    def now_ms(self) -> float:
+        return self._now_ms
+
+    def wall_s(self) -> float:
+        return time.monotonic() if self._wall else self._now_ms / 1000.0
+
+    async def sleep_until(self, t_ms: float) -> None:
+        if t_ms <= self._now_ms:
+            return
+        waker = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (t_ms, next(self._order), waker))
+        await waker
+
+    def advance(self, ms: float) -> None:
+        """Move session time on by `ms` milliseconds and wake whoever slept until then."""
+        target = self._now_ms + ms
+        while self._sleepers and self._sleepers[0][0] <= target:
+            t_ms, _, waker = heapq.heappop(self._sleepers)
+            self._now_ms = t_ms
+            if not waker.done():
+                waker.set_result(None)
+        self._now_ms = target

@@ -1,0 +1,226 @@
+"""The machinery of a session: inputs are stamped and stepped one at a time, what happened goes to the log, effects to their stage.
+
+It decides nothing: `step` does. It owns the state, the tasks and the timer, and closes what it opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import warnings
+from collections import deque
+from contextlib import aclosing
+
+import numpy as np
+
+from patter_nb.agent import Agent
+from patter_nb.audio.level import level_db
+from patter_nb.errors import PatterError
+from patter_nb.log import CURSOR_VALUES, FRAME_VALUES, Log
+from patter_nb.pipeline.door import Door
+from patter_nb.pipeline.outbox import Outbox
+from patter_nb.pipeline.pipeline import Pipeline
+from patter_nb.step import State, next_due_ms, step
+from patter_nb.step.effects import Adopt, Effect, FlushPlayback, PausePlayback, Play, ResumePlayback, Shutdown
+from patter_nb.step.inputs import Due, Failure, Input, Start, Stop
+from patter_nb.tasks import Tasks, as_patter_error
+from patter_nb.transports.base import Frame, Played, Transport, TransportInput
+
+logger = logging.getLogger("patter_nb")
+
+PATIENCE_S = 60.0
+"""How long an unpaced transport waits for providers before its time runs on, so that the session's timeouts can act."""
+
+
+class Conductor:
+    """Runs one session in the event loop it is started in. `feed` is the only way in, the log the only record."""
+
+    def __init__(self, agent: Agent, transport: Transport, name: str) -> None:
+        self.name = name
+        self.clock = transport.clock
+        self.state = State(agent)
+        self.log = Log(transport.output.sample_rate)
+        self.loop = asyncio.get_running_loop()
+        self.closed: asyncio.Future[None] = self.loop.create_future()
+        self.tasks = Tasks(self._progressed, self._crashed)
+        self._transport = transport
+        self._door = Door(agent, name, self.clock, transport, self.tasks, self.feed, lambda: self.state.history)
+        self._pipeline = Pipeline(self._door)
+        self._outbox = Outbox(self._door)
+        self._inbox: deque[Input] = deque()
+        self._alarm: tuple[float, asyncio.Task[None]] | None = None
+        self._progress = asyncio.Event()
+        self._origin_s = self.clock.wall_s()
+        self._closing: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load what can be loaded, greet, and begin to hear. Raises what fails at loading, with nothing left open."""
+        try:
+            await self._pipeline.adopt(self.state.agent)
+        except BaseException:
+            await self._pipeline.aclose()
+            await self._transport.aclose()
+            raise
+        self._origin_s = self.clock.wall_s()
+        self.feed(Start(self._transport.output.sample_rate, self._transport.plays))
+        self.tasks.spawn(self._pump(self._transport), "hearing the person")
+        self.tasks.spawn(self._watch_loop(), "watching the loop")
+
+    # --- inputs and steps
+
+    def feed(self, given: Input) -> None:
+        """Take in one input, in the session's loop. What the carrying out of a step feeds waits until that step is done."""
+        self._inbox.append(given)
+        if len(self._inbox) > 1:
+            return
+        try:
+            while self._inbox:
+                self._step_when_due(self._inbox[0])
+                self._inbox.popleft()
+        finally:
+            self._inbox.clear()
+        self._set_alarm()
+        self._progressed()
+
+    def _step_when_due(self, given: Input) -> None:
+        now_ms = self.clock.now_ms()
+        while (due_ms := next_due_ms(self.state)) is not None and due_ms <= now_ms:
+            self._step(Due(due_ms), now_ms)
+        self._step(given, now_ms)
+
+    def _step(self, given: Input, now_ms: float) -> None:
+        stepped = step(self.state, now_ms, given)
+        self.state = stepped.state
+        if stepped.events:
+            wall_s = self.clock.wall_s() - self._origin_s
+            for happened in stepped.events:
+                self.log.append(happened, now_ms, wall_s)
+        for effect in stepped.effects:
+            self._carry_out(effect)
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Play(block):
+                self.log.spoken.append(block.pcm)
+                self._outbox.put(effect)
+            case PausePlayback() | ResumePlayback() | FlushPlayback():
+                self._outbox.put(effect)
+            case Adopt(agent):
+                self._door.agent = agent
+                self.tasks.spawn(self._adopt(agent), "changing the agent")
+            case Shutdown():
+                self._closing = self.loop.create_task(self._close(), name=f"closing session {self.name}")
+            case _:
+                self._pipeline.carry_out(effect)
+
+    async def _adopt(self, agent: Agent) -> None:
+        with self._door.reporting("session", None):
+            await self._pipeline.adopt(agent)
+
+    # --- time
+
+    def _set_alarm(self) -> None:
+        """Be woken when the earliest timer falls due. One that moved later is only noticed when the old one rings."""
+        due_ms = next_due_ms(self.state)
+        if due_ms is None or self.state.life != "live":
+            return
+        if self._alarm is not None:
+            armed_ms, task = self._alarm
+            if not task.done() and armed_ms <= due_ms:
+                return
+            task.cancel()
+        self._alarm = (due_ms, self.tasks.spawn(self._ring(due_ms), "timer"))
+
+    async def _ring(self, due_ms: float) -> None:
+        await self.clock.sleep_until(due_ms)
+        self._alarm = None
+        due = next_due_ms(self.state)
+        if due is not None and due <= self.clock.now_ms():
+            self.feed(Due(due))
+        else:
+            self._set_alarm()
+
+    # --- the transport
+
+    async def _pump(self, transport: Transport) -> None:
+        with self._door.reporting("transport", None):
+            async with aclosing(transport.inputs()) as inputs:  # type: ignore[type-var]  # the protocol says iterator; all are generators
+                async for given in inputs:
+                    await self._take(given)
+                    if not transport.paced:
+                        await self._settled()
+                    if transport.exhausted and self.state.at_rest and not self._busy:
+                        self.feed(Stop("the person has finished"))
+                        return
+        self.feed(Stop("the transport was closed"))
+
+    async def _take(self, given: TransportInput) -> None:
+        match given:
+            case Frame():
+                self.log.heard.append(given.pcm)
+                probability = await self._pipeline.hear(given)
+                row = (len(self.log), self.clock.now_ms(), given.late_ms, probability, level_db(given.pcm))
+                self.log.frames.append(np.array(row, FRAME_VALUES))
+            case Played(position):
+                self.log.cursor.append(np.array((len(self.log), self.clock.now_ms(), position), CURSOR_VALUES))
+                self.feed(given)
+            case _:
+                self.feed(given)
+
+    @property
+    def _busy(self) -> bool:
+        return self._pipeline.busy or self._outbox.busy or self.state.owed_words > 0
+
+    async def _settled(self) -> None:
+        """Wait until nothing is under way. A provider that hangs holds time up only for so long."""
+        while self._busy and self.state.life == "live":
+            self._progress.clear()
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    await self._progress.wait()
+            except TimeoutError:
+                return
+
+    def _progressed(self) -> None:
+        self._progress.set()
+
+    # --- the end
+
+    def _crashed(self, error: BaseException) -> None:
+        """A task failed where nothing should: the session can't go on, and whoever waits for it is told."""
+        logger.error("session %s failed", self.name, exc_info=error)
+        if self.closed.done():
+            return
+        wrapped = as_patter_error("session", error) if isinstance(error, Exception) else PatterError(f"session failed: {error!r}")
+        self.closed.set_exception(wrapped)
+        self.closed.exception()  # seen: `Session.wait` raises it to whoever asks
+        self.feed(Failure(None, "session", wrapped))
+        self.feed(Stop("it failed"))
+
+    async def _watch_loop(self) -> None:
+        """Notice that the loop is closing under a live session, close what can be closed, and say what to do instead."""
+        try:
+            await self.loop.create_future()
+        except asyncio.CancelledError:
+            if self.state.life == "live":
+                self._closing = asyncio.current_task()
+                self.feed(Stop("its event loop closed"))
+                hint = "keep it open: `async with phone.serve(agent) as session`, or `await session.wait()` at the end."
+                logger.warning("session %s was cancelled because its event loop closed; %s", self.name, hint)
+                warnings.warn(f"Session {self.name!r} was cancelled because its event loop closed; {hint}", RuntimeWarning, stacklevel=2)
+                await self._close()
+            raise
+
+    async def _close(self) -> None:
+        """Close everything this session opened; an error at that is the session's last."""
+        await self.tasks.cancel()
+        try:
+            await self._pipeline.aclose()
+            await self._transport.aclose()
+        except PatterError as error:
+            logger.error("session %s could not close: %s", self.name, error)
+            if not self.closed.done():
+                self.closed.set_exception(error)
+                self.closed.exception()  # seen: `Session.wait` raises it to whoever asks
+        if not self.closed.done():
+            self.closed.set_result(None)

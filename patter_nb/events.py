@@ -1,0 +1,381 @@
+"""The closed list of what can happen in a session, and its wire form: one small frozen value each, numbered and stamped in the log.
+
+An event is either something that came from outside (a transcript, a chunk, a tool's result) or what the step function made
+of it (a turn began, a sentence is to be spoken). Sound and per-frame values lie in arrays beside the log; events refer to
+them by sample position: `*_sample` counts captured samples at 16 kHz, `start` and `stop` count the output axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from patter_nb.errors import PatterError
+from patter_nb.llm.base import LLMChunk, Message
+
+Stage: TypeAlias = Literal["vad", "stt", "llm", "tool", "tts", "guardrail", "hook", "transform", "transport", "session"]
+TurnSource: TypeAlias = Literal["speech", "typed", "say", "greeting"]
+TurnStatus: TypeAlias = Literal["running", "completed", "interrupted", "failed", "offered"]
+ToolStatus: TypeAlias = Literal["running", "completed", "failed", "cancelled"]
+SentenceKind: TypeAlias = Literal["answer", "filler", "apology"]
+SessionState: TypeAlias = Literal["starting", "ready", "listening", "thinking", "calling", "speaking", "paused", "stopped"]
+
+
+class Body:
+    """What one event says. `type` is its name on the wire."""
+
+    __slots__ = ()
+    type: ClassVar[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted(Body):
+    """The session is live. `parts` names what runs in each stage, `sample_rate` is the output axis's, in Hz."""
+
+    type: ClassVar[str] = "session_started"
+    parts: Mapping[str, str]
+    sample_rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStopped(Body):
+    """The session is over. `dropped` counts what arrived from a cancelled epoch and was thrown away."""
+
+    type: ClassVar[str] = "session_stopped"
+    reason: str
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged(Body):
+    """One word for what the agent does now."""
+
+    type: ClassVar[str] = "state_changed"
+    state: SessionState
+
+
+@dataclass(frozen=True, slots=True)
+class AgentChanged(Body):
+    """Parts of the agent were replaced: name of the part -> (before, after), as text that never holds a key."""
+
+    type: ClassVar[str] = "agent_changed"
+    changes: Mapping[str, tuple[str, str]]
+    when: Literal["turn", "now"]
+
+
+@dataclass(frozen=True, slots=True)
+class StageFailed(Body):
+    """A stage failed; the turn ends, the session goes on (stage "session": it does not)."""
+
+    type: ClassVar[str] = "stage_failed"
+    stage: Stage
+    error: PatterError
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped(Body):
+    """Something arrived from an epoch that is over, and was thrown away."""
+
+    type: ClassVar[str] = "dropped"
+    what: str
+    of_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick(Body):
+    """A timer of the session fell due at `due_ms`."""
+
+    type: ClassVar[str] = "tick"
+    due_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class MicrophoneMuted(Body):
+    """The person switched the microphone off or on."""
+
+    type: ClassVar[str] = "microphone_muted"
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted(Body):
+    """The person began to speak at `at_sample`."""
+
+    type: ClassVar[str] = "speech_started"
+    at_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped(Body):
+    """The person paused: the last voice was at `at_sample`, noticed after `silence_ms` of silence."""
+
+    type: ClassVar[str] = "speech_stopped"
+    at_sample: int
+    silence_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptPartial(Body):
+    """Words as heard so far; the next transcript replaces them."""
+
+    type: ClassVar[str] = "transcript_partial"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptFinal(Body):
+    """Words that stand."""
+
+    type: ClassVar[str] = "transcript_final"
+    text: str
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceDropped(Body):
+    """Speech that became no turn, and why."""
+
+    type: ClassVar[str] = "utterance_dropped"
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted(Body):
+    """A turn began: the person's words (empty where the agent speaks by itself)."""
+
+    type: ClassVar[str] = "turn_started"
+    source: TurnSource
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnOffered(Body):
+    """The person's words arrived `late_ms` late: they are kept and offered, not answered."""
+
+    type: ClassVar[str] = "turn_offered"
+    text: str
+    late_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnAccepted(Body):
+    """An offered turn is answered after all."""
+
+    type: ClassVar[str] = "turn_accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class InputChecked(Body):
+    """The person's words after hooks and input guardrails: `text` goes to the language model, None goes nowhere."""
+
+    type: ClassVar[str] = "input_checked"
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailHit(Body):
+    """A guardrail replaced what was said."""
+
+    type: ClassVar[str] = "guardrail_hit"
+    name: str
+    on: Literal["input", "output"]
+    replacement: str
+
+
+@dataclass(frozen=True, slots=True)
+class LLMRequested(Body):
+    """The language model was asked: `messages` of this turn, after `carried` messages of system prompt and history."""
+
+    type: ClassVar[str] = "llm_requested"
+    round: int
+    provider: str
+    model: str | None
+    costs: bool
+    tools: tuple[str, ...]
+    carried: int
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LLMChunked(Body):
+    """One chunk of the language model's answer."""
+
+    type: ClassVar[str] = "llm_chunk"
+    round: int
+    chunk: LLMChunk
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCalled(Body):
+    """A complete tool call, about to run (`arguments` as the model wrote them)."""
+
+    type: ClassVar[str] = "tool_called"
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnded(Body):
+    """A tool call ended: completed with `result`, failed or cancelled with `error`. `content` is what the model reads."""
+
+    type: ClassVar[str] = "tool_ended"
+    id: str
+    name: str
+    status: ToolStatus
+    content: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceReady(Body):
+    """A piece of the answer was handed to the voice."""
+
+    type: ClassVar[str] = "sentence_ready"
+    index: int
+    round: int
+    text: str
+    kind: SentenceKind = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceChecked(Body):
+    """The piece as it will be spoken, after guardrails and hooks (empty: it is not spoken)."""
+
+    type: ClassVar[str] = "sentence_checked"
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSent(Body):
+    """Sound of a piece was handed to the transport."""
+
+    type: ClassVar[str] = "audio_sent"
+    index: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceSpoken(Body):
+    """All sound of a piece is made."""
+
+    type: ClassVar[str] = "sentence_spoken"
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackStarted(Body):
+    """The person hears the agent, from `position` on."""
+
+    type: ClassVar[str] = "playback_started"
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackPaused(Body):
+    """Playback paused, for the person seems to speak; `by` says who paused it."""
+
+    type: ClassVar[str] = "playback_paused"
+    position: int
+    by: Literal["session", "transport"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackResumed(Body):
+    """It was no interruption: playback goes on from the same sample."""
+
+    type: ClassVar[str] = "playback_resumed"
+    position: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackEnded(Body):
+    """The agent is silent: everything was heard, or the rest was flushed."""
+
+    type: ClassVar[str] = "playback_ended"
+    position: int
+    flushed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded(Body):
+    """The answer is complete and its sound handed over, or the turn ended before that."""
+
+    type: ClassVar[str] = "turn_ended"
+    status: TurnStatus
+
+
+@dataclass(frozen=True, slots=True)
+class TurnHeard(Body):
+    """What the person really heard of the answer; with `interrupted` the rest never sounds."""
+
+    type: ClassVar[str] = "turn_heard"
+    text: str
+    interrupted: bool = False
+
+
+EVENT_TYPES: Mapping[str, type[Body]] = {cls.type: cls for cls in Body.__subclasses__()}
+"""Every event there is, by its name on the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of the log.
+
+    `seq` counts from 0; `t_ms` is session time, which orders and decides; `wall_s` is monotonic time from the session's
+    start, which latencies are measured by; `turn` is None outside any turn.
+    """
+
+    seq: int
+    t_ms: float
+    wall_s: float
+    epoch: int
+    turn: int | None
+    body: Body = field()
+
+    @property
+    def type(self) -> str:
+        """The body's name on the wire."""
+        return self.body.type
+
+    def to_dict(self) -> dict[str, Any]:
+        """The wire form: one flat dict of plain values, one line of events.jsonl."""
+        stamp = {"seq": self.seq, "t_ms": round(self.t_ms, 3), "wall_s": round(self.wall_s, 6), "epoch": self.epoch, "turn": self.turn}
+        return {**stamp, "type": self.type, **body_to_dict(self.body)}
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
+        from patter_nb.display import mimebundle
+
+        return mimebundle(self)
+
+
+def body_to_dict(body: Body) -> dict[str, Any]:
+    """The fields of an event's body as plain JSON values."""
+    return {f.name: _plain(getattr(body, f.name)) for f in fields(body)}  # type: ignore[arg-type]  # every body is a dataclass
+
+
+def error_to_dict(error: PatterError) -> dict[str, Any]:
+    """An error's type, message and whatever else it knows."""
+    known = {"provider": error.provider, "model": error.model, "status": error.status, "code": error.code, "request_id": error.request_id, "hint": error.hint}
+    return {"type": type(error).__name__, "message": error.message, **{key: value for key, value in known.items() if value is not None}}
+
+
+def _plain(value: object) -> Any:
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case LLMChunk():
+            return _plain(value.to_dict())
+        case PatterError():
+            return error_to_dict(value)
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(item) for item in value]
+        case _:
+            return repr(value)

@@ -1,0 +1,142 @@
+"""What the loop asks of a language model, and the one chunk that all of them speak."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+from patter_nb.errors import MalformedStream
+
+if TYPE_CHECKING:
+    import asyncio
+
+Message: TypeAlias = dict[str, Any]
+"""An OpenAI-shaped chat message: system, user, assistant (with or without tool_calls) or tool."""
+
+ToolSpec: TypeAlias = dict[str, Any]
+"""An OpenAI-shaped tool: {"type": "function", "function": {name, description, parameters}}, and "x-examples" beside it for LocalLLM."""
+
+ChunkType: TypeAlias = Literal["text", "reasoning", "tool_call", "usage", "done"]
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class LLMChunk:
+    """One step of an answer. `type` says which of the other fields hold something; the rest is None.
+
+    text, reasoning  content
+    tool_call        index, and on one or more fragments id, name, arguments (JSON text; fragments of one index are joined)
+    usage            input_tokens (cached ones excluded), output_tokens, cache_read_tokens, cache_write_tokens,
+                     reasoning_tokens, provider, model, estimated (True: counted here, not by the provider)
+    done             finish_reason
+
+    A successful stream is (text | reasoning | tool_call)* usage? done. `extra` is opaque data of the provider it came from.
+    """
+
+    type: ChunkType
+    content: str | None = None
+    index: int | None = None
+    id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    finish_reason: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    provider: str | None = None
+    model: str | None = None
+    estimated: bool | None = None
+    extra: Any = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields that hold something, as a plain dict.
+
+        >>> LLMChunk("text", content="Hi").to_dict()
+        {'type': 'text', 'content': 'Hi'}
+        """
+        return {name: value for name in _FIELDS if (value := getattr(self, name)) is not None}
+
+
+_FIELDS = tuple(f.name for f in fields(LLMChunk))
+_KNOWN = frozenset(_FIELDS)
+_TYPES = frozenset(("text", "reasoning", "tool_call", "usage", "done"))
+
+AnyChunk: TypeAlias = LLMChunk | Mapping[str, Any] | str
+
+
+@runtime_checkable
+class LLMProvider(Protocol):
+    """Anything with a `stream` method is a provider.
+
+    `messages` and `tools` are OpenAI-shaped. The iterator yields `LLMChunk`, dicts of the same keys, or plain text.
+    When `cancel_event` is set the provider ends soon, with done(finish_reason="cancelled"); closing the iterator closes
+    the connection. A failure raises a `PatterError`. A provider that does not take `cancel_event` or `call_id` is called
+    without them. `provider` and `model`, where they exist, name it in logs and bills.
+    """
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[ToolSpec] | None = None,
+        *,
+        cancel_event: asyncio.Event | None = None,
+        call_id: str | None = None,
+    ) -> AsyncIterator[AnyChunk]: ...
+
+
+def as_chunk(value: object, *, provider: str | None = None) -> LLMChunk:
+    """`value` as an `LLMChunk`; a dict's unknown keys are ignored, as are keys set to None.
+
+    Raises `MalformedStream` for anything that is no chunk, dict of a known type, or str.
+    """
+    if isinstance(value, LLMChunk):
+        return value
+    if isinstance(value, str):
+        return LLMChunk("text", content=value)
+    if isinstance(value, Mapping) and value.get("type") in _TYPES:
+        return LLMChunk(**{key: item for key, item in value.items() if key in _KNOWN})
+    raise MalformedStream(
+        f"The language model yielded {type(value).__name__} {value!r:.80}, which is no chunk.",
+        provider=provider,
+        hint="Yield LLMChunk, a dict with a type of text, reasoning, tool_call, usage or done, or plain text.",
+    )
+
+
+def open_stream(
+    llm: LLMProvider,
+    messages: Sequence[Message],
+    tools: Sequence[ToolSpec] | None,
+    *,
+    cancel_event: asyncio.Event | None,
+    call_id: str | None,
+) -> AsyncIterator[AnyChunk]:
+    """Call `llm.stream` with what its signature takes, and see its result as an async iterator, also where it is a plain one."""
+    offered = {"cancel_event": cancel_event, "call_id": call_id}
+    parameters = inspect.signature(llm.stream).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    taken = {key: value for key, value in offered.items() if open_ended or key in parameters}
+    stream: object = llm.stream(list(messages), list(tools) if tools else None, **taken)  # type: ignore[arg-type]
+    if isinstance(stream, AsyncIterator):
+        return stream
+    if isinstance(stream, Iterator):
+        return _from_iterator(stream)
+    raise MalformedStream(
+        f"{type(llm).__name__}.stream returned {type(stream).__name__}, which is no iterator.",
+        hint="Make stream an async generator: async def stream(...): yield ...",
+    )
+
+
+async def _from_iterator(chunks: Iterator[AnyChunk]) -> AsyncIterator[AnyChunk]:
+    for chunk in chunks:
+        yield chunk
+
+
+def name_of(llm: object) -> tuple[str, str | None]:
+    """(provider, model) of a language model, for logs and bills; a provider of one's own goes by its class name."""
+    provider = getattr(llm, "provider", None)  # a foreign type: our own providers all have both
+    model = getattr(llm, "model", None)
+    return (provider if isinstance(provider, str) else type(llm).__name__, model if isinstance(model, str) else None)

@@ -1,0 +1,87 @@
+"""What a request holds that could be the value of an argument: numbers that were said, choices that were named, runs of words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from patter_nb.llm.local.numbers import SECONDS, duration, numbers
+from patter_nb.llm.local.toolview import Argument, ToolView
+
+_WORD: Final = re.compile(r"\w(?:[\w.'’:-]*\w)?")
+_BREAK: Final = re.compile(r"[,;:.!?]\s")
+_LONGER_THAN_EXAMPLES: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A value that could be meant, and the part of the request that says it."""
+
+    value: Any
+    start: int
+    end: int
+
+    def overlaps(self, other: Candidate) -> bool:
+        return self.start < other.end and other.start < self.end
+
+
+def candidates(tool: ToolView, argument: Argument, request: str) -> list[Candidate]:
+    """The values for `argument` that `request` says; none for a kind of value that words do not hold, such as an object."""
+    match argument.kind:
+        case "number" | "integer":
+            return _numbers_said(argument, request)
+        case "enum":
+            return [said for choice in argument.choices if (said := _choice_said(choice, request))]
+        case "string":
+            given = [str(example.arguments[argument.name]) for example in tool.examples if example.arguments and example.arguments.get(argument.name)]
+            return _runs_of_words(request, max((len(value.split()) for value in given), default=1) + _LONGER_THAN_EXAMPLES)
+        case "boolean" | "other":
+            return []
+
+
+def _numbers_said(argument: Argument, request: str) -> list[Candidate]:
+    about = f"{argument.spoken} {argument.description}".lower()
+    unit = next((unit for unit in SECONDS if re.search(rf"\b{unit}s?\b", about)), None)
+    found: list[Candidate] = []
+    for number in numbers(request):
+        readings = number.readings
+        if number.unit and unit:
+            said = duration(request, unit)
+            readings = () if said is None else (said,)
+        elif number.fraction:
+            readings = (number.readings[0] * 100,) if "percent" in about else readings
+        fitting = [reading for reading in readings if argument.kind == "number" or reading == int(reading)]
+        if fitting:
+            value = int(fitting[0]) if fitting[0] == int(fitting[0]) else fitting[0]
+            found.append(Candidate(value, number.start, number.end))
+    return found
+
+
+def _choice_said(choice: object, request: str) -> Candidate | None:
+    """`choice` where each of its words was said, in whatever inflection leaves its stem."""
+    words = [_stem(word) for word in re.findall(r"[^\W_]+", str(choice))]
+    said = {_stem(match.group()): match for match in _WORD.finditer(request)}
+    if not words or not all(word in said for word in words):
+        return None
+    places = [said[word] for word in words]
+    return Candidate(choice, min(place.start() for place in places), max(place.end() for place in places))
+
+
+def _stem(word: str) -> str:
+    return re.sub(r"(?<=\w\w\w)(?:s|es)$", "", re.sub(r"['’]s?$", "", word.lower()))
+
+
+def _runs_of_words(request: str, longest: int) -> list[Candidate]:
+    """Every run of at most `longest` words that no punctuation breaks and that breaks no number."""
+    said = [Candidate(None, number.start, number.end) for number in numbers(request)]
+    words = list(_WORD.finditer(request))
+    found: list[Candidate] = []
+    for first, word in enumerate(words):
+        for last in words[first : first + longest]:
+            run = Candidate(request[word.start() : last.end()], word.start(), last.end())
+            if _BREAK.search(run.value):
+                break
+            if not any(run.overlaps(number) and (number.start < run.start or number.end > run.end) for number in said):
+                found.append(run)
+    return found

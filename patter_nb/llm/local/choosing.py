@@ -1,0 +1,84 @@
+"""A model that is too small to decide: the tool is chosen by likeness, the model fills its arguments, templates speak the rest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import count, takewhile
+from typing import Final
+
+from patter_nb.llm.base import FinishReason, LLMChunk, Message, ToolSpec
+from patter_nb.llm.local import reply
+from patter_nb.llm.local.choose import Chooser
+from patter_nb.llm.local.deciding import Deciding
+from patter_nb.llm.local.runtime import Runtime
+from patter_nb.llm.local.encoder import Encoder
+from patter_nb.llm.local.slots import SlotFiller
+from patter_nb.llm.local.strategy import Emit, Tally, text_of
+from patter_nb.llm.local.toolview import ToolView, view
+
+_CHAT_TOKENS: Final = 60
+
+
+class Choosing:
+    """Chooses a tool or none; without tools the model chats, briefly, as the toy it is."""
+
+    def __init__(self, runtime: Runtime, encoder: Encoder, model: str) -> None:
+        self._encoder = encoder
+        self._chooser = Chooser(encoder)
+        self._slots = SlotFiller(runtime, encoder)
+        self._model = model
+        self._chat = Deciding(runtime, model, max_tokens=_CHAT_TOKENS)
+        self._ids = count(1)
+
+    def warm(self, tools: Sequence[ToolSpec]) -> None:
+        views = [view(tool) for tool in tools]
+        self._chooser.learn(views)
+        for tool in views:
+            self._slots.learn(tool)
+
+    def answer(self, messages: Sequence[Message], tools: Sequence[ToolSpec], emit: Emit) -> None:
+        if messages[-1].get("role") == "tool":
+            self._say(_results(messages), Tally(), emit)
+        elif not tools:
+            self._chat.answer(messages, (), emit)
+        else:
+            self._act(text_of(messages[-1]), [view(tool) for tool in tools], emit)
+
+    def _act(self, request: str, tools: Sequence[ToolView], emit: Emit) -> None:
+        choice = self._chooser.choose(request, tools)
+        if choice is None:
+            self._say(reply.abilities(tools), Tally(), emit)
+            return
+        filled = self._slots.fill(choice.tool, self._encoder.read(request))
+        tally = Tally(
+            sum(c.prompt_tokens for c in filled.completions),
+            sum(c.cached_tokens for c in filled.completions),
+            sum(c.output_tokens for c in filled.completions),
+        )
+        if filled.missing:
+            self._say(reply.ask_for(choice.tool, filled.missing), tally, emit)
+            return
+        arguments = json.dumps(filled.arguments, ensure_ascii=False)
+        emit(LLMChunk("tool_call", index=0, id=f"local_{next(self._ids)}", name=choice.tool.name, arguments=arguments))
+        self._end("tool_calls", tally, emit)
+
+    def _say(self, text: str, tally: Tally, emit: Emit) -> None:
+        for number, word in enumerate(text.split()):
+            emit(LLMChunk("text", content=f" {word}" if number else word))
+        self._end("stop", tally, emit)
+
+    def _end(self, reason: FinishReason, tally: Tally, emit: Emit) -> None:
+        emit(tally.usage(self._model))
+        emit(LLMChunk("done", finish_reason=reason))
+
+
+def _results(messages: Sequence[Message]) -> str:
+    """The results at the end of `messages`, in a sentence each."""
+    names = {call["id"]: call["function"]["name"] for message in messages for call in message.get("tool_calls") or ()}
+    results = [*takewhile(lambda message: message.get("role") == "tool", reversed(messages))][::-1]
+    return " ".join(reply.result(_name(message, names), text_of(message)) for message in results)
+
+
+def _name(message: Message, names: Mapping[str, str]) -> str:
+    return str(message.get("name") or names.get(str(message.get("tool_call_id")), ""))

@@ -1,0 +1,196 @@
+"""The arguments of a tool from the words of a request: nothing that was not said.
+
+A model of this size copies from its examples when it is unsure, so it is never asked to write a value. It chooses: for each argument a
+grammar admits only what the request holds, and the model's few-shot prompt, made of the tool's own examples, says which it would take.
+Beside it stands how much the words are like those that fill the argument in the examples, and how little like the others. The best
+values that do not claim the same words win together; an argument for which nothing was said stays empty.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final
+
+import numpy as np
+
+from patter_nb.llm.local.candidates import Candidate, candidates
+from patter_nb.llm.local.encoder import Encoder, Matrix, Reading
+from patter_nb.llm.local.runtime import Completion, Runtime
+from patter_nb.llm.local.toolview import Argument, Example, ToolView
+
+_MAX_VALUE_TOKENS: Final = 48
+_ALTERNATIVES: Final = 200
+_RIVALS: Final = 5
+_TOOK, _LIKE, _BEGINS, _PLACE = 1.9, 1.4, 0.3, 4.0
+_PASSED_OVER, _LEFT_OUT = -6.0, -20.0
+_UNLIKELY: Final = -12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """The arguments that were said, the names of required ones that were not, and what the model ran for it."""
+
+    arguments: dict[str, Any]
+    missing: tuple[str, ...]
+    completions: tuple[Completion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A candidate (None: the argument stays empty) and how much speaks for it."""
+
+    candidate: Candidate | None
+    score: float
+
+
+class SlotFiller:
+    """Fills the arguments of tools with `runtime`, comparing words by `encoder`."""
+
+    def __init__(self, runtime: Runtime, encoder: Encoder) -> None:
+        self._runtime = runtime
+        self._encoder = encoder
+        self._known: dict[tuple[str, tuple[int, int] | None], Reading] = {}
+
+    def learn(self, tool: ToolView) -> None:
+        """Compute ahead what every request to `tool` shares."""
+        for example in tool.examples:
+            self._read(example.text)
+        for argument in tool.arguments:
+            self._runtime.complete(_prefix(tool, argument), max_tokens=1)
+
+    def fill(self, tool: ToolView, request: Reading) -> Filled:
+        """The arguments of `tool` that `request` says."""
+        ran: list[Completion] = []
+        rivals = [self._rivals(tool, argument, request, ran) for argument in tool.arguments]
+        best = max(product(*rivals), key=_together)
+        arguments = {
+            argument.name: rival.candidate.value for argument, rival in zip(tool.arguments, best, strict=True) if rival.candidate is not None
+        }
+        missing = tuple(argument.name for argument in tool.arguments if argument.required and argument.name not in arguments)
+        return Filled(arguments, missing, tuple(ran))
+
+    def _rivals(self, tool: ToolView, argument: Argument, request: Reading, ran: list[Completion]) -> list[Rival]:
+        """The best candidates for `argument`, and that it stays empty."""
+        if argument.kind == "boolean":
+            return [self._truth(tool, argument, request)]
+        found = candidates(tool, argument, request.text)
+        like = self._likeness(tool, argument, request)
+        if argument.kind == "string" and not argument.required and like is not None:
+            found = [candidate for candidate in found if _inside(candidate, request, like).mean() > 0]
+        empty = Rival(None, _LEFT_OUT if argument.required else _PASSED_OVER)
+        if not found:
+            return [empty]
+        texts = [json.dumps(candidate.value, ensure_ascii=False) for candidate in found]
+        prompt = f"{_prefix(tool, argument)} {request.text}\n{argument.spoken}:"
+        completion = self._runtime.complete(prompt, grammar=_grammar(texts), max_tokens=_MAX_VALUE_TOKENS, alternatives=_ALTERNATIVES)
+        ran.append(completion)
+        rivals = [
+            Rival(
+                candidate,
+                _TOOK * (text == completion.text.strip())
+                + _BEGINS * _beginning(text, completion)
+                + (_LIKE * float(_inside(candidate, request, like).sum()) if like is not None else 0.0)
+                + (self._fits_place(tool, argument, request, candidate) if argument.kind == "enum" and len(found) > 1 else 0.0),
+            )
+            for candidate, text in zip(found, texts, strict=True)
+        ]
+        return [*sorted(rivals, key=lambda rival: -rival.score)[:_RIVALS], empty]
+
+    def _likeness(self, tool: ToolView, argument: Argument, request: Reading) -> Matrix | None:
+        """For each word of `request`: how much it is like a word that fills `argument` in the examples, less how much like any other."""
+        inside: list[Matrix] = []
+        outside: list[Matrix] = []
+        for example in tool.examples:
+            reading, value = self._read(example.text), _value_in(tool, argument, example)
+            for (start, end), vector in zip(reading.places, reading.vectors, strict=True):
+                (inside if value and start >= value.start and end <= value.end else outside).append(vector)
+        if not inside or not outside:
+            return None
+        likeness: Matrix = (request.vectors @ np.array(inside).T).max(axis=1) - (request.vectors @ np.array(outside).T).max(axis=1)
+        return likeness
+
+    def _fits_place(self, tool: ToolView, argument: Argument, request: Reading, candidate: Candidate) -> float:
+        """How much the place of `candidate`, itself unseen, is like the place of `argument` in the examples, less that of any other."""
+        here = self._read(request.text, (candidate.start, candidate.end)).vectors
+        if not len(here):
+            return 0.0
+        place = here[sum(end <= candidate.start for _, end in request.places)]
+        own, others = [0.0], [0.0]
+        for example in tool.examples:
+            for other in tool.arguments:
+                if value := _value_in(tool, other, example):
+                    reading = self._read(example.text, (value.start, value.end))
+                    before = sum(end <= value.start for _, end in self._read(example.text).places)
+                    (own if other is argument else others).append(float(place @ reading.vectors[before]))
+        return _PLACE * (max(own) - max(others))
+
+    def _truth(self, tool: ToolView, argument: Argument, request: Reading) -> Rival:
+        """Yes or no, by the word that tells the examples of one from those of the other; empty where the examples show only one."""
+        words: dict[bool, list[Matrix]] = {True: [], False: []}
+        for example in tool.examples:
+            if isinstance(value := (example.arguments or {}).get(argument.name), bool):
+                words[value] += [*self._read(example.text).vectors]
+        if not words[True] or not words[False]:
+            return Rival(None, 0.0)
+        leaning = (request.vectors @ np.array(words[True]).T).max(axis=1) - (request.vectors @ np.array(words[False]).T).max(axis=1)
+        strongest = int(np.abs(leaning).argmax())
+        start, end = request.places[strongest]
+        return Rival(Candidate(bool(leaning[strongest] > 0), start, end), 0.0)
+
+    def _read(self, text: str, hidden: tuple[int, int] | None = None) -> Reading:
+        """`text` as vectors; that of examples is kept."""
+        if (text, hidden) not in self._known:
+            self._known[text, hidden] = self._encoder.read(text, hidden)
+        return self._known[text, hidden]
+
+
+def _value_in(tool: ToolView, argument: Argument, example: Example) -> Candidate | None:
+    """Where the text of `example` says its value of `argument`."""
+    value = (example.arguments or {}).get(argument.name)
+    if value is None:
+        return None
+    if argument.kind != "string":
+        return next((said for said in candidates(tool, argument, example.text) if said.value == value), None)
+    at = example.text.lower().find(str(value).lower())
+    return Candidate(value, at, at + len(str(value))) if at >= 0 else None
+
+
+def _inside(candidate: Candidate, request: Reading, likeness: Matrix) -> Matrix:
+    """The likeness of the words that `candidate` is made of."""
+    inside: Matrix = likeness[[start >= candidate.start and end <= candidate.end for start, end in request.places]]
+    return inside
+
+
+def _together(rivals: Sequence[Rival]) -> float:
+    """How much speaks for these values at once; none may claim another's words."""
+    taken = [rival.candidate for rival in rivals if rival.candidate]
+    clash = any(one.overlaps(other) for number, one in enumerate(taken) for other in taken[:number])
+    return sum(rival.score for rival in rivals) - (1000.0 if clash else 0.0)
+
+
+def _prefix(tool: ToolView, argument: Argument) -> str:
+    """The part of the prompt that is the same for every request; the runtime keeps what it computed for it."""
+    shots = [
+        f"Request: {example.text}\n{argument.spoken}: {json.dumps(example.arguments.get(argument.name), ensure_ascii=False)}\n"
+        for example in tool.examples
+        if example.arguments is not None
+    ]
+    return "\n".join([f"{tool.description or tool.spoken}\n", *shots, "Request:"])
+
+
+def _grammar(texts: Sequence[str]) -> str:
+    """GBNF that admits exactly `texts`, each after a space."""
+    return 'root ::= " " (' + " | ".join(json.dumps(text, ensure_ascii=False) for text in dict.fromkeys(texts)) + ")"
+
+
+def _beginning(text: str, completion: Completion) -> float:
+    """The log-probability of the first token of the value `text`, behind the quote where it has one."""
+    quoted = text.startswith('"')
+    place = 1 if quoted else 0
+    if len(completion.alternatives) <= place:
+        return _UNLIKELY
+    value = text[1:] if quoted else f" {text}"
+    return max((logprob for token, logprob in completion.alternatives[place].items() if token.strip() and value.startswith(token)), default=_UNLIKELY)

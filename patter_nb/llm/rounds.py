@@ -1,0 +1,117 @@
+"""One round of asking a language model, as pure values: chunks fold into text and tool calls, calls and results into messages.
+
+`LLMLoop` and the session's step function both stand on this, so that a round means the same wherever it runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from patter_nb.llm.base import LLMChunk, Message
+
+MAX_ROUNDS = 10
+"""How often a model is asked in one turn. The last round is asked without tools, so that it ends in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallDraft:
+    """A tool call as its fragments arrive: `arguments` is JSON text, complete only when the round is."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRequest:
+    """A complete tool call: `arguments` is the JSON text that the model wrote."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one request has brought so far. `number` counts from 1."""
+
+    number: int = 1
+    text: str = ""
+    calls: tuple[CallDraft, ...] = ()
+    finish_reason: str | None = None
+
+    @property
+    def empty(self) -> bool:
+        return not self.text.strip() and not self.calls
+
+
+def take(round: Round, chunk: LLMChunk) -> Round:
+    """The round with one more chunk. Fragments of a call belong together by index; the last id and name that say something win."""
+    match chunk.type:
+        case "text":
+            return replace(round, text=round.text + (chunk.content or ""))
+        case "tool_call":
+            return replace(round, calls=_with_fragment(round.calls, chunk))
+        case "done":
+            return replace(round, finish_reason=chunk.finish_reason or "stop")
+        case _:
+            return round
+
+
+def _with_fragment(calls: tuple[CallDraft, ...], chunk: LLMChunk) -> tuple[CallDraft, ...]:
+    index = chunk.index if chunk.index is not None else (calls[-1].index if calls else 0)
+    before = next((call for call in calls if call.index == index), CallDraft(index))
+    after = CallDraft(index, chunk.id or before.id, chunk.name or before.name, before.arguments + (chunk.arguments or ""))
+    if before in calls:
+        return tuple(after if call is before else call for call in calls)
+    return tuple(sorted((*calls, after), key=lambda call: call.index))
+
+
+def requests_of(round: Round, *, prefix: str) -> tuple[ToolRequest, ...]:
+    """The round's calls, ready to run, in index order; an id that is missing or repeated is made from `prefix`."""
+    seen: set[str] = set()
+    requests: list[ToolRequest] = []
+    for place, call in enumerate(round.calls):
+        id = call.id if call.id and call.id not in seen else f"{prefix}_{round.number}_{place}"
+        seen.add(id)
+        requests.append(ToolRequest(id, call.name, call.arguments))
+    return tuple(requests)
+
+
+def assistant_message(text: str, requests: Sequence[ToolRequest] = ()) -> Message:
+    """The assistant's words and calls of one round, OpenAI-shaped."""
+    message: Message = {"role": "assistant", "content": text or (None if requests else "")}
+    if requests:
+        message["tool_calls"] = [
+            {"id": request.id, "type": "function", "function": {"name": request.name, "arguments": request.arguments.strip() or "{}"}} for request in requests
+        ]
+    return message
+
+
+def tool_message(request: ToolRequest, content: str) -> Message:
+    """The answer to one call, OpenAI-shaped."""
+    return {"role": "tool", "tool_call_id": request.id, "content": content}
+
+
+def cancelled_content(why: str) -> str:
+    """What a model reads of a call that was given up, so that no call is ever left without an answer."""
+    return json.dumps({"error": f"cancelled: {why}", "fallback": True})
+
+
+def merge_neighbours(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """The same conversation with neighbouring plain messages of one role joined, since several vendors demand alternation."""
+    merged: list[Message] = []
+    for message in messages:
+        last = merged[-1] if merged else None
+        if last is not None and last["role"] == message["role"] and message["role"] in ("user", "assistant") and not _calls(last) and not _calls(message):
+            merged[-1] = {**last, "content": f"{last['content']}\n{message['content']}"}
+        else:
+            merged.append(message)
+    return tuple(merged)
+
+
+def _calls(message: Message) -> bool:
+    return bool(message.get("tool_calls"))

@@ -1,0 +1,156 @@
+"""The front door: describe an agent, and put it into conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from patter_nb.agent import PARTS, Agent, Filler, Guardrail, PipelineHooks, reject_unknown
+from patter_nb.errors import PatterConfigError
+from patter_nb.llm.base import LLMProvider
+from patter_nb.pipeline.endpointing import TurnTaking
+from patter_nb.session import Session
+from patter_nb.stt.base import STT
+from patter_nb.transports.base import Transport
+from patter_nb.tts.base import TTS
+from patter_nb.vad.base import VAD
+
+if TYPE_CHECKING:
+    from patter_nb.tools.executor import DefaultToolExecutor
+    from patter_nb.tools.tool import Tool
+
+_live: dict[str, Session] = {}
+"""Sessions by name, so that a cell that is run again finds the one it had started instead of opening a second microphone."""
+
+
+class Patter:
+    """Makes agents and serves them.
+
+    >>> phone = Patter()
+    >>> agent = phone.agent("You are a friendly weather assistant.")
+    """
+
+    def agent(  # noqa: PLR0913  # the parts of an agent, each a keyword with a default
+        self,
+        system_prompt: str = "",
+        *,
+        llm: LLMProvider | None = None,
+        stt: STT | None = None,
+        tts: TTS | None = None,
+        vad: VAD | None = None,
+        tools: Iterable[Tool | Callable[..., Any]] = (),
+        first_message: str = "",
+        variables: Mapping[str, Any] | None = None,
+        guardrails: Iterable[Guardrail] = (),
+        text_transforms: Iterable[Callable[[str], str]] = (),
+        hooks: PipelineHooks | None = None,
+        executor: DefaultToolExecutor | None = None,
+        turn_taking: TurnTaking | None = None,
+        error_message: str = "",
+        filler: str | Filler | None = None,
+        language: str = "en",
+        **unknown: Any,
+    ) -> Agent:
+        """Describe an agent; see `Agent` for its parts. Opens nothing.
+
+        Raises `TypeError` for an unknown keyword, `PatterConfigError` for a part of the wrong kind.
+        """
+        reject_unknown("agent", unknown, PARTS)
+        return Agent(
+            system_prompt=system_prompt,
+            llm=llm,
+            stt=stt,
+            tts=tts,
+            vad=vad,
+            tools=tools,  # type: ignore[arg-type]  # Agent makes tools of functions
+            first_message=first_message,
+            variables={} if variables is None else variables,
+            guardrails=guardrails,  # type: ignore[arg-type]  # Agent checks the items and keeps a tuple
+            text_transforms=text_transforms,  # type: ignore[arg-type]  # likewise
+            hooks=PipelineHooks() if hooks is None else hooks,
+            executor=executor,
+            turn_taking=TurnTaking() if turn_taking is None else turn_taking,
+            error_message=error_message,
+            filler=filler,  # type: ignore[arg-type]  # Agent makes a Filler of text
+            language=language,
+        )
+
+    def serve(self, agent: Agent, *, llm: LLMProvider | None = None, transport: Transport | None = None, name: str = "main", **unknown: Any) -> Serving:
+        """Put an agent into conversation: `session = await phone.serve(agent)`, or `async with phone.serve(agent) as session`.
+
+        `transport` brings the person's sound and text; without one the person types by `session.ask`. `llm` is used where the
+        agent names none. A session of the same `name` that is still live adopts the agent and keeps its history.
+        It returns as soon as the session is live; a script then awaits `session.wait()`.
+        Raises `PatterConfigError`, at once, for what cannot be served.
+        """
+        reject_unknown("serve", unknown, ("llm", "transport", "name"))
+        if not isinstance(agent, Agent):
+            raise PatterConfigError(f"serve() was given {type(agent).__name__}, not an agent.", hint="Make one: Patter().agent(...).")
+        if llm is not None and agent.llm is not None:
+            raise PatterConfigError("Two language models: the agent has one, and serve() was given another.", hint="Pass llm= to one of them only.")
+        return Serving(_serve(_complete(agent, llm), transport, name))
+
+
+class Serving(Coroutine[Any, Any, Session]):
+    """A session about to start: await it, or use it as an async context manager, which stops the session at the end."""
+
+    def __init__(self, starting: Coroutine[Any, Any, Session]) -> None:
+        self._starting = starting
+        self._session: Session | None = None
+
+    def __await__(self) -> Generator[Any, Any, Session]:
+        return self._starting.__await__()
+
+    def send(self, value: Any) -> Any:
+        return self._starting.send(value)
+
+    def throw(self, typ: Any, val: Any = None, tb: TracebackType | None = None) -> Any:
+        return self._starting.throw(typ, val, tb) if val is not None or tb is not None else self._starting.throw(typ)
+
+    def close(self) -> None:
+        self._starting.close()
+
+    async def __aenter__(self) -> Session:
+        self._session = await self._starting
+        return self._session
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._session is not None:
+            await self._session.stop()
+
+
+def _complete(agent: Agent, llm: LLMProvider | None) -> Agent:
+    """The agent with what it needs to run: the language model that was asked for or is here, and a detector for its ears."""
+    if llm is not None:
+        agent = agent.replace(llm=llm)
+    if agent.llm is None:
+        from patter_nb.llm.local import LocalLLM, local_model_is_installed
+
+        if not local_model_is_installed():
+            hint = (
+                'Pass llm=LocalLLM() after pip install "patter-nb[local]" and patter-nb download (no key, about 330 MB in all), '
+                "or llm=ScriptedLLM([...]) from patter_nb.testing for a test."
+            )
+            raise PatterConfigError("The agent has no language model.", hint=hint)
+        agent = agent.replace(llm=LocalLLM())
+    if agent.stt is not None and agent.vad is None:
+        from patter_nb.vad.silero import SileroVAD
+
+        agent = agent.replace(vad=SileroVAD())
+    return agent
+
+
+async def _serve(agent: Agent, transport: Transport | None, name: str) -> Session:
+    session = _live.get(name)
+    if session is not None and session.is_live_here:
+        session.adopt(agent)
+        return session
+    from patter_nb.transports.keyboard import KeyboardTransport
+
+    session = Session(agent, transport=transport if transport is not None else KeyboardTransport(), name=name)
+    await session.start()
+    _live[name] = session
+    session.on_closed(lambda: _live.pop(name, None) if _live.get(name) is session else None)
+    return session
+

@@ -1,0 +1,93 @@
+"""What the three stages of a pipeline share: the way back into the session, the agent of the moment, and calling a user's code."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from patter_nb.agent import Agent, Guardrail, HookContext
+from patter_nb.clock import Clock
+from patter_nb.events import GuardrailHit, Stage
+from patter_nb.llm.base import Message
+from patter_nb.step.inputs import Failure, Input
+from patter_nb.tasks import Tasks, as_patter_error
+from patter_nb.transports.base import Transport
+
+
+@dataclass(slots=True)
+class Door:
+    """Between the session and its stages: `feed` brings inputs in, `history` and `agent` tell how things stand."""
+
+    agent: Agent
+    call_id: str
+    clock: Clock
+    transport: Transport
+    tasks: Tasks
+    feed: Callable[[Input], None]
+    history: Callable[[], tuple[Message, ...]]
+
+    def context(self, turn: int | None) -> HookContext:
+        """What a hook may know."""
+        return HookContext(self.call_id, turn, self.history())
+
+    @contextmanager
+    def reporting(self, stage: Stage, epoch: int | None) -> Iterator[None]:
+        """Whatever fails inside is fed to the session as a `Failure` of `stage`, or of the `within` it happened in.
+
+        Foreign code is called here (providers, hooks, checks), so anything may be raised; nothing is lost.
+        """
+        try:
+            yield
+        except _Within as inner:
+            self.feed(Failure(epoch, inner.stage, as_patter_error(inner.stage, inner.error)))
+        except Exception as error:  # noqa: BLE001
+            self.feed(Failure(epoch, stage, as_patter_error(stage, error)))
+
+
+class _Within(Exception):
+    """Carries the stage of a failure out to `reporting`."""
+
+    def __init__(self, stage: Stage, error: Exception) -> None:
+        self.stage = stage
+        self.error = error
+
+
+@contextmanager
+def within(stage: Stage) -> Iterator[None]:
+    """Inside `reporting`: what fails here belongs to this stage."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001
+        raise _Within(stage, error) from error
+
+
+async def resolved(value: Any) -> Any:
+    """The value, awaited if it is awaitable: hooks and checks may be plain or async."""
+    return await value if inspect.isawaitable(value) else value
+
+
+async def first_hit(guardrails: tuple[Guardrail, ...], on: str, text: str, *, before: str = "") -> GuardrailHit | None:
+    """The first guardrail that blocks `text`, or None. `before` is what was said just before, for terms that began there."""
+    for guardrail in guardrails:
+        if guardrail.on != on:
+            continue
+        blocked = _holds_term(guardrail.blocked_terms, text, before)
+        if blocked or (guardrail.check is not None and await resolved(guardrail.check(text))):
+            return GuardrailHit(guardrail.name, guardrail.on, guardrail.replacement)
+    return None
+
+
+def _holds_term(terms: tuple[str, ...], text: str, before: str) -> bool:
+    if not terms:
+        return False
+    folded = " ".join(text.casefold().split())
+    earlier = " ".join(before.casefold().split())
+    for term in terms:
+        tail = earlier[max(len(earlier) - len(term), 0) :]
+        joined = f"{tail} {folded}" if before[-1:].isspace() or text[:1].isspace() else tail + folded
+        if term in folded or term in joined:
+            return True
+    return False

@@ -1,0 +1,114 @@
+"""When does the person speak, and when have they finished? Pure states over captured samples.
+
+Time here is counted in samples of the person's own stream, so that frames which arrive late and all at once are heard as
+they were spoken. The ear only knows voice and silence; whether words came is the transcript's business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from patter_nb.audio.frames import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE
+from patter_nb.errors import PatterConfigError
+
+VOICE_ON = 0.5
+"""Probability from which a frame counts as voice (the threshold that Silero's authors recommend)."""
+VOICE_OFF = 0.35
+"""Probability below which a voice has fallen silent; the gap keeps a wavering voice in one piece."""
+ONSET_MS = 60
+"""Voice must last this long to be speech: clicks are shorter."""
+PAUSE_MS = 200
+"""Silence after which the words so far are asked for, so that their transcript is ready when the turn is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTaking:
+    """How the session decides whose turn it is.
+
+    `endpointing_ms` of silence end the person's turn. `confirm_ms` is how long playback stays paused, when the person seems
+    to interrupt, before it goes on for want of a word. With `half_duplex` the microphone is not heard while the agent speaks.
+    """
+
+    endpointing_ms: int = 500
+    confirm_ms: int = 600
+    half_duplex: bool = False
+
+    def __post_init__(self) -> None:
+        if self.endpointing_ms < PAUSE_MS:
+            raise PatterConfigError(f"endpointing_ms={self.endpointing_ms} is too short.", hint=f"Use {PAUSE_MS} or more; 500 suits most conversations.")
+        if self.confirm_ms < FRAME_MS:
+            raise PatterConfigError(f"confirm_ms={self.confirm_ms} is too short.", hint="Use 600, or raise it when interruptions are missed.")
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The microphone is muted, or nothing can tell voice from silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Nobody speaks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """Voice began at `since`; not yet long enough to be speech."""
+
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Voiced:
+    """The person speaks since `since`; the last voice was at `last`."""
+
+    since: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pausing:
+    """The person has been silent since `last`, and `noticed` says whether the pause was announced."""
+
+    since: int
+    last: int
+    noticed: bool
+
+
+Ear: TypeAlias = Closed | Quiet | Onset | Voiced | Pausing
+EarEvent: TypeAlias = Literal["started", "paused", "resumed", "ended"]
+
+
+def silence_ms(ear: Pausing, heard: int) -> float:
+    """How long the pause has lasted when `heard` samples were captured, in milliseconds."""
+    return (heard - ear.last) * 1000 / SAMPLE_RATE
+
+
+def hear(ear: Ear, probability: float, frame: int, rule: TurnTaking) -> tuple[Ear, EarEvent | None]:
+    """The ear after frame number `frame`, and what it noticed: speech started, paused, resumed, or the turn ended."""
+    start, stop = frame * FRAME_SAMPLES, (frame + 1) * FRAME_SAMPLES
+    match ear:
+        case Closed():
+            return ear, None
+        case Quiet():
+            return (Onset(start), None) if probability >= VOICE_ON else (ear, None)
+        case Onset(since):
+            if probability < VOICE_OFF:
+                return Quiet(), None
+            if stop - since >= _samples(ONSET_MS):
+                return Voiced(since, stop), "started"
+            return ear, None
+        case Voiced(since, last):
+            if probability >= VOICE_OFF:
+                return Voiced(since, stop), None
+            return Pausing(since, last, noticed=False), None
+        case Pausing(since, last, noticed):
+            if probability >= VOICE_ON:
+                return Voiced(since, stop), ("resumed" if noticed else None)
+            if not noticed:
+                return (Pausing(since, last, noticed=True), "paused") if stop - last >= _samples(PAUSE_MS) else (ear, None)
+            return (Quiet(), "ended") if stop - last >= _samples(rule.endpointing_ms) else (ear, None)
+
+
+def _samples(ms: float) -> int:
+    return int(ms * SAMPLE_RATE / 1000)

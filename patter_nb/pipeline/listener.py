@@ -1,0 +1,136 @@
+"""The stage that hears: frames go to the voice detector one by one, and to speech-to-text while someone speaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+
+from patter_nb.agent import Agent
+from patter_nb.audio.frames import FRAME_MS, AudioFormat
+from patter_nb.errors import PatterConfigError
+from patter_nb.pipeline.door import Door, resolved
+from patter_nb.step.inputs import Failure, FrameHeard
+from patter_nb.stt.base import STT
+from patter_nb.transports.base import Frame
+from patter_nb.vad.base import VAD
+
+PREROLL_MS = 360
+"""Sound from before speech was noticed that goes to speech-to-text too: the onset of the first word lies in it."""
+
+Command: TypeAlias = Frame | None
+
+
+class Listener:
+    """Hears for one session. `hear` takes every frame in order; `listen`, `finalize` and `stop_listening` are the session's effects."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._stt: STT | None = None
+        self._vad: VAD | None = None
+        self._recent: deque[Frame] = deque(maxlen=PREROLL_MS // FRAME_MS)
+        self._listening = False
+        self._pushed = -1
+        self._commands: asyncio.Queue[Command] = asyncio.Queue()
+        self._open = 0
+        self._writer: asyncio.Task[None] | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._warned = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether frames or a question wait for speech-to-text."""
+        return self._open > 0
+
+    async def adopt(self, agent: Agent) -> None:
+        """Use this agent's detector and recogniser from now on."""
+        self._vad = agent.vad
+        if agent.stt is self._stt:
+            return
+        await self.aclose()
+        self._stt = agent.stt
+        if self._stt is not None:
+            await self._stt.open(AudioFormat())
+            self._writer = self._door.tasks.spawn(self._write(self._stt), "speech-to-text in")
+            self._start_reading()
+
+    def _start_reading(self) -> None:
+        if self._stt is not None and (self._reader is None or self._reader.done()):
+            self._reader = self._door.tasks.spawn(self._read(self._stt), "speech-to-text out")
+
+    async def hear(self, frame: Frame) -> float:
+        """Take in one frame; returns the probability that it is voice."""
+        if self._stt is None or self._vad is None:
+            self._cannot_hear()
+            return 0.0
+        probability = 0.0
+        with self._door.reporting("vad", None):
+            loop = asyncio.get_running_loop()
+            probability = await loop.run_in_executor(None, self._vad.probability, frame)
+        self._recent.append(frame)
+        self._door.feed(FrameHeard(frame.seq, probability, frame.late_ms))
+        if self._listening:
+            for recent in self._recent:
+                if recent.seq > self._pushed:
+                    self._command(recent)
+                    self._pushed = recent.seq
+        return probability
+
+    def _cannot_hear(self) -> None:
+        if not self._warned:
+            self._warned = True
+            error = PatterConfigError("Sound arrives, but the agent has no speech-to-text.", hint="Pass stt=, for example stt=MoonshineSTT().")
+            self._door.feed(Failure(None, "session", error))
+
+    def listen(self) -> None:
+        """Speech began: give it to speech-to-text, with a little from before. One that had failed is tried again."""
+        self._start_reading()
+        self._listening = True
+
+    def stop_listening(self) -> None:
+        """The utterance is over."""
+        self._listening = False
+
+    def finalize(self) -> None:
+        """Ask for the words so far."""
+        self._command(None)
+
+    def _command(self, command: Command) -> None:
+        self._open += 1
+        self._commands.put_nowait(command)
+
+    async def _write(self, stt: STT) -> None:
+        while True:
+            command = await self._commands.get()
+            hook = self._door.agent.hooks.before_send_to_stt
+            with self._door.reporting("stt", None):
+                if command is None:
+                    await stt.finalize()
+                elif hook is None:
+                    await stt.push(command)
+                else:
+                    audio = await resolved(hook(command.pcm.tobytes(), self._door.context(None)))
+                    if audio is not None:
+                        await stt.push(replace(command, pcm=np.frombuffer(audio, np.int16)))
+            self._open -= 1
+
+    async def _read(self, stt: STT) -> None:
+        with self._door.reporting("stt", None):
+            async with aclosing(stt.transcripts()) as transcripts:  # type: ignore[type-var]  # the protocol says iterator; all are generators
+                async for transcript in transcripts:
+                    self._door.feed(transcript)
+
+    async def aclose(self) -> None:
+        """Stop listening for good."""
+        workers = [worker for worker in (self._writer, self._reader) if worker is not None]
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        self._writer, self._reader, self._commands, self._open = None, None, asyncio.Queue(), 0
+        if self._stt is not None:
+            await self._stt.aclose()
+            self._stt = None

@@ -1,0 +1,45 @@
+"""The agent's sound on its way to the transport: one writer, so that play, pause, resume and flush arrive in the order they were meant."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from patter_nb.pipeline.door import Door
+from patter_nb.step.effects import Effect, FlushPlayback, PausePlayback, Play, ResumePlayback
+
+
+class Outbox:
+    """Hands effects on playback to the transport, one after the other. A flush overtakes sound that waits here."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._waiting: deque[Effect] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something has not reached the transport yet."""
+        return self._task is not None and not self._task.done()
+
+    def put(self, effect: Effect) -> None:
+        """Hand this to the transport after what came before it."""
+        if isinstance(effect, FlushPlayback):
+            self._waiting.clear()
+        self._waiting.append(effect)
+        if not self.busy:
+            self._task = self._door.tasks.spawn(self._work(), "playback")
+
+    async def _work(self) -> None:
+        transport = self._door.transport
+        while self._waiting:
+            with self._door.reporting("transport", None):
+                match self._waiting.popleft():
+                    case Play(block):
+                        await transport.play(block)
+                    case PausePlayback():
+                        await transport.pause()
+                    case ResumePlayback():
+                        await transport.resume()
+                    case FlushPlayback():
+                        await transport.flush()

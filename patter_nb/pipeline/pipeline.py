@@ -1,0 +1,79 @@
+"""VAD -> STT -> LLM with tools -> TTS: the three stages of a cascade, and which of them carries out which effect."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, runtime_checkable
+
+from patter_nb.agent import Agent
+from patter_nb.pipeline.door import Door
+from patter_nb.pipeline.listener import Listener
+from patter_nb.pipeline.speaker import Speaker
+from patter_nb.pipeline.thinker import Thinker
+from patter_nb.step.effects import AskLLM, Cancel, CancelTool, CheckWords, CloseLLM, Effect, FinalizeWords, Listen, RunTool, Speak, StopListening
+from patter_nb.transports.base import Frame
+
+
+@runtime_checkable
+class Warmable(Protocol):
+    """A provider that can load its model or open its connection ahead of time."""
+
+    async def warmup(self) -> None: ...
+
+
+class Pipeline:
+    """Carries out a session's effects with the providers of its agent, and brings their answers back through the door."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._listener = Listener(door)
+        self._thinker = Thinker(door)
+        self._speaker = Speaker(door)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any stage works on something that will answer."""
+        return self._listener.busy or self._thinker.busy or self._speaker.busy
+
+    async def adopt(self, agent: Agent) -> None:
+        """Use this agent's parts from now on. Loads what can be loaded ahead; raises what fails at that."""
+        self._door.agent = agent
+        self._thinker.adopt(agent)
+        parts = [part for part in (agent.llm, agent.stt, agent.tts, agent.vad) if isinstance(part, Warmable)]
+        await asyncio.gather(*(part.warmup() for part in parts))
+        await self._listener.adopt(agent)
+
+    async def hear(self, frame: Frame) -> float:
+        """Take in a frame of the person's sound; returns the probability that it is voice."""
+        return await self._listener.hear(frame)
+
+    def carry_out(self, effect: Effect) -> None:
+        """Start what the effect asks for. Never waits."""
+        match effect:
+            case Speak():
+                self._speaker.speak(effect)
+            case AskLLM():
+                self._thinker.ask(effect)
+            case CheckWords():
+                self._thinker.check(effect)
+            case RunTool():
+                self._thinker.run_tool(effect)
+            case CancelTool(turn, id):
+                self._thinker.cancel_tool(turn, id)
+            case CloseLLM():
+                self._thinker.close_stream()
+            case Cancel():
+                self._thinker.cancel()
+                self._speaker.cancel()
+            case Listen():
+                self._listener.listen()
+            case FinalizeWords():
+                self._listener.finalize()
+            case StopListening():
+                self._listener.stop_listening()
+            case _:
+                raise AssertionError(f"{type(effect).__name__} is not a pipeline's business")
+
+    async def aclose(self) -> None:
+        """Let go of the microphone's recogniser; models stay with whoever made them."""
+        await self._listener.aclose()

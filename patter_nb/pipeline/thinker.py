@@ -1,0 +1,166 @@
+"""The stage that thinks: checks the person's words, streams the model's answer, runs tools."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from patter_nb.agent import Agent
+from patter_nb.errors import PatterConfigError, ToolError
+from patter_nb.llm.base import LLMChunk, Message, as_chunk, name_of, open_stream
+from patter_nb.llm.rounds import merge_neighbours
+from patter_nb.pipeline.door import Door, first_hit, resolved, within
+from patter_nb.step.effects import AskLLM, CheckWords, RunTool
+from patter_nb.step.inputs import ChunkArrived, StreamEnded, ToolFinished, WordsChecked
+from patter_nb.tools.executor import DefaultToolExecutor
+from patter_nb.tools.outcome import ToolCallError, envelope
+from patter_nb.tools.signature import ToolContext
+
+
+class Thinker:
+    """Thinks for one session. Each method that starts something answers through the door, with the epoch it was asked in."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._stream: asyncio.Task[None] | None = None
+        self._cancelled = asyncio.Event()
+        self._checks: set[asyncio.Task[None]] = set()
+        self._tools: dict[tuple[int, str], asyncio.Task[None]] = {}
+        self._executor = _executor_of(door.agent)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a check, a stream or a tool is under way."""
+        streaming = self._stream is not None and not self._stream.done()
+        return streaming or any(not task.done() for task in (*self._checks, *self._tools.values()))
+
+    def adopt(self, agent: Agent) -> None:
+        """Use this agent's model and tools from now on; calls that run go on."""
+        self._executor = _executor_of(agent)
+
+    def check(self, asked: CheckWords) -> None:
+        """Run hooks and input guardrails on the person's words."""
+        self._checks = {task for task in self._checks if not task.done()}
+        self._checks.add(self._door.tasks.spawn(self._check(asked), "checking words"))
+
+    async def _check(self, asked: CheckWords) -> None:
+        agent, context = self._door.agent, self._door.context(asked.turn)
+        text: str | None = asked.text
+        with self._door.reporting("hook", asked.epoch):
+            if agent.hooks.after_transcribe is not None:
+                text = await resolved(agent.hooks.after_transcribe(text, context))
+            if text is None:
+                self._door.feed(WordsChecked(asked.epoch, None))
+                return
+            with within("guardrail"):
+                hit = await first_hit(agent.guardrails, "input", text)
+            messages = merge_neighbours((*asked.before, {"role": "user", "content": text}))
+            if hit is None and agent.hooks.before_llm is not None:
+                messages = _messages(await resolved(agent.hooks.before_llm([dict(m) for m in messages], context)), messages)
+            self._door.feed(WordsChecked(asked.epoch, text, messages, hit))
+
+    def ask(self, asked: AskLLM) -> None:
+        """Stream the model's answer."""
+        self.close_stream()
+        self._cancelled = asyncio.Event()
+        self._stream = self._door.tasks.spawn(self._ask(asked, self._cancelled), "language model")
+
+    async def _ask(self, asked: AskLLM, cancelled: asyncio.Event) -> None:
+        agent = self._door.agent
+        with self._door.reporting("llm", asked.epoch):
+            if agent.llm is None:
+                raise PatterConfigError("The agent has no language model.", hint="Set one: session.llm = LocalLLM().")
+            specs = [tool.spec() for tool in agent.tools] if asked.with_tools else None
+            stream = open_stream(agent.llm, asked.messages, specs, cancel_event=cancelled, call_id=self._door.call_id)
+            try:
+                await self._forward(stream, asked, name_of(agent.llm)[0])
+            finally:
+                close = getattr(stream, "aclose", None)  # a plain async iterator need not have it
+                if close is not None:
+                    await close()
+
+    async def _forward(self, stream: AsyncIterator[object], asked: AskLLM, provider: str) -> None:
+        after = self._door.agent.hooks.after_llm
+        held: list[str] = []
+        async for value in stream:
+            chunk = as_chunk(value, provider=provider)
+            if chunk.type == "done":
+                await self._release(held, asked)
+                self._door.feed(ChunkArrived(asked.epoch, asked.round, chunk))
+                break
+            if chunk.type == "text" and after.on_chunk is not None:
+                chunk = replace(chunk, content=_text(after.on_chunk(chunk.content or ""), chunk.content))
+            if chunk.type == "text" and after.on_response is not None:
+                held.append(chunk.content or "")
+            else:
+                self._door.feed(ChunkArrived(asked.epoch, asked.round, chunk))
+        else:
+            await self._release(held, asked)
+        self._door.feed(StreamEnded(asked.epoch, asked.round))
+
+    async def _release(self, held: list[str], asked: AskLLM) -> None:
+        if held and (on_response := self._door.agent.hooks.after_llm.on_response) is not None:
+            whole = "".join(held)
+            changed = _text(await resolved(on_response(whole, self._door.context(asked.turn))), whole)
+            self._door.feed(ChunkArrived(asked.epoch, asked.round, LLMChunk("text", content=changed)))
+
+    def close_stream(self) -> None:
+        """Want nothing more of the running stream: its connection is closed."""
+        self._cancelled.set()
+        if self._stream is not None:
+            self._stream.cancel()
+
+    def cancel(self) -> None:
+        """Give up checks and the stream; tools have their own way."""
+        self.close_stream()
+        for task in self._checks:
+            task.cancel()
+
+    def run_tool(self, asked: RunTool) -> None:
+        """Run one tool call."""
+        self._tools = {key: task for key, task in self._tools.items() if not task.done()}
+        self._tools[asked.turn, asked.request.id] = self._door.tasks.spawn(self._run_tool(asked), f"tool {asked.request.name}")
+
+    async def _run_tool(self, asked: RunTool) -> None:
+        request = asked.request
+        context = ToolContext(call_id=self._door.call_id, history=self._door.history(), variables=self._door.agent.variables)
+        try:
+            content = await self._executor.execute(request.name, request.arguments, context)
+        except ToolError as error:
+            self._door.feed(ToolFinished(asked.turn, request.id, "failed", envelope(error), str(error)))
+        except Exception as error:  # noqa: BLE001  # an executor of one's own may raise anything; the model and the log are told
+            failure = ToolCallError(f"The tool executor failed: {type(error).__name__}: {error}", code="failed")
+            self._door.feed(ToolFinished(asked.turn, request.id, "failed", envelope(failure), str(failure)))
+        else:
+            text = content if isinstance(content, str) else json.dumps(content, default=str)
+            self._door.feed(ToolFinished(asked.turn, request.id, "completed", text))
+
+    def cancel_tool(self, turn: int, id: str) -> None:
+        """Give up a running call."""
+        task = self._tools.pop((turn, id), None)
+        if task is not None:
+            task.cancel()
+
+
+def _executor_of(agent: Agent) -> DefaultToolExecutor:
+    if agent.executor is None:
+        return DefaultToolExecutor(agent.tools)
+    for tool in agent.tools:
+        agent.executor.add(tool)
+    return agent.executor
+
+
+def _messages(changed: object, unchanged: tuple[Message, ...]) -> tuple[Message, ...]:
+    if changed is None:
+        return unchanged
+    if isinstance(changed, (list, tuple)) and all(isinstance(message, dict) and "role" in message for message in changed):
+        return tuple(changed)
+    raise PatterConfigError(f"before_llm returned {type(changed).__name__}.", hint="Return a list of messages, or None to keep them.")
+
+
+def _text(changed: object, unchanged: str | None) -> str:
+    return changed if isinstance(changed, str) else unchanged or ""
+
+

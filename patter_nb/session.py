@@ -1,0 +1,250 @@
+"""One live conversation as its user sees it: talk to it, change it while it runs, read what happened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar
+
+from patter_nb.agent import PARTS, Agent, reject_unknown
+from patter_nb.conductor import Conductor
+from patter_nb.errors import PatterConfigError, RequestTimeout
+from patter_nb.events import AgentChanged, Event, LLMChunked, SessionState, SessionStopped, TurnEnded, TurnHeard, TurnOffered, TurnStarted
+from patter_nb.llm.base import LLMChunk, Message
+from patter_nb.log import Log
+from patter_nb.step.inputs import Accept, Failure, Say, Stop, Swap
+from patter_nb.tools.tool import Tool, tool
+from patter_nb.transports.base import Transport, Typed
+from patter_nb.turns import ToolCall, Turn, Turns
+
+Result = TypeVar("Result")
+
+
+def _part(name: str, doc: str) -> property:
+    """A part of the agent: reading gives the present one, setting is `use(name=value)`."""
+    return property(lambda self: getattr(self.agent, name), lambda self, value: self._set(name, value), doc=doc)
+
+
+class Session:
+    """A live conversation between a person and an agent, made by `await Patter().serve(agent)`.
+
+    `events` is its log; `turns`, `chunks`, `tool_calls` and `audio` are views of it. `use` changes the agent while it runs.
+    """
+
+    def __init__(self, agent: Agent, *, transport: Transport, name: str = "main") -> None:
+        self.name = name
+        self.turns = Turns()
+        """All turns so far, folded from the log."""
+        self._conductor = Conductor(agent, transport, name)
+        self._conductor.log.subscribe(self.turns.fold)
+
+    @property
+    def agent(self) -> Agent:
+        """The agent as it is, or as it will be from the next turn on."""
+        return self._conductor.state.next_agent or self._conductor.state.agent
+
+    @property
+    def state(self) -> SessionState:
+        """One word: starting, ready, listening, thinking, calling, speaking, paused or stopped."""
+        return self._conductor.state.word
+
+    @property
+    def events(self) -> Log:
+        """The log: everything that happened, in order."""
+        return self._conductor.log
+
+    @property
+    def chunks(self) -> list[LLMChunk]:
+        """Every chunk that a language model sent."""
+        return [event.body.chunk for event in self.events if isinstance(event.body, LLMChunked)]
+
+    @property
+    def tool_calls(self) -> list[ToolCall]:
+        """Every tool call of every turn."""
+        return [call for turn in self.turns for call in turn.tool_calls]
+
+    @property
+    def audio(self) -> Log:
+        """The sound beside the log: `.heard` of the person at 16 kHz, `.spoken` of the agent on the output axis, both int16."""
+        return self._conductor.log
+
+    @property
+    def history(self) -> tuple[Message, ...]:
+        """The conversation as the next turn's model will see it: OpenAI-shaped, without the system prompt."""
+        return self._conductor.state.history
+
+    @property
+    def is_live_here(self) -> bool:
+        """Whether it is live, in the running event loop."""
+        return self._conductor.state.life == "live" and self._conductor.loop is asyncio.get_running_loop()
+
+    async def start(self) -> None:
+        """Load what can be loaded and begin to hear; `serve` does this. Raises what fails at loading."""
+        await self._conductor.start()
+
+    def on_closed(self, act: Callable[[], object]) -> None:
+        """Call `act` once the session is closed."""
+        self._conductor.closed.add_done_callback(lambda _: act())
+
+    def adopt(self, agent: Agent) -> AgentChanged:
+        """Go on as another agent from the next turn on, keeping the history: `use` with every part."""
+        return self._change(agent, "turn")
+
+    # --- talking
+
+    async def ask(self, text: str, *, timeout_s: float | None = None) -> Turn:
+        """The person types `text`. Returns the turn when its answer is complete and its sound is handed over.
+
+        A turn that failed is returned too, with `status` "failed" and the cause in `error`; after `timeout_s` seconds of
+        session time it fails with `RequestTimeout`. Typing while the agent speaks interrupts it, as speaking would.
+        Raises `PatterConfigError` for empty text, and for a session that is over.
+        """
+        _require_text("ask", text)
+        self._require_live()
+        self._conductor.feed(Typed(text))
+        turn = self.turns[-1]
+        if timeout_s is not None:
+            self._conductor.tasks.spawn(self._expire(turn, timeout_s), "timeout")
+        return await self._over(turn)
+
+    async def say(self, text: str) -> Turn:
+        """The agent speaks `text` by itself, once it is free. Returns when its sound is handed over."""
+        _require_text("say", text)
+        self._require_live()
+        ahead = len(self._conductor.state.queue)
+
+        def ours(event: Event) -> bool:
+            nonlocal ahead
+            if isinstance(event.body, TurnStarted) and event.body.source == "say":
+                ahead -= 1
+            return ahead < 0 or isinstance(event.body, SessionStopped)
+
+        began = self._event(ours)
+        self._conductor.feed(Say(text))
+        event = await began
+        return await self._over(self._turn_of(event))
+
+    async def accept(self, turn: Turn) -> Turn:
+        """Answer a turn that was only offered, because it came too late. Returns as `ask` does."""
+        self._require_live()
+        if turn.status != "offered":
+            raise PatterConfigError(f"Turn {turn.id} is {turn.status}.", hint='Only a turn with status "offered" can be accepted.')
+        self._conductor.feed(Accept(turn.id))
+        return await self._over(turn)
+
+    async def wait_turn(self) -> Turn:
+        """The next turn to be over: answered and heard, failed, interrupted, or offered because it came too late."""
+        self._require_live()
+        return self._turn_of(await self._event(lambda event: isinstance(event.body, (TurnHeard, TurnOffered, SessionStopped))))
+
+    async def wait(self) -> None:
+        """Return when the session is over. Raises the `PatterError` that ended it, if one did."""
+        await asyncio.shield(self._conductor.closed)
+
+    async def stop(self) -> None:
+        """End the session; whatever is being said is cut off. Stopping twice is the same as once."""
+        self._conductor.feed(Stop("stop() was called"))
+        await asyncio.wait([self._conductor.closed])
+
+    async def _over(self, turn: Turn) -> Turn:
+        if turn.status == "running":
+            await self._event(lambda event: event.turn == turn.id and isinstance(event.body, TurnEnded))
+        return turn
+
+    def _event(self, wanted: Callable[[Event], bool]) -> asyncio.Future[Event]:
+        """The next event that is wanted, looked for from now on."""
+        found: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+
+        def look(event: Event) -> None:
+            if not found.done() and wanted(event):
+                found.set_result(event)
+
+        unsubscribe = self.events.subscribe(look)
+        found.add_done_callback(lambda _: unsubscribe())
+        return found
+
+    def _turn_of(self, event: Event) -> Turn:
+        if event.turn is None:
+            raise PatterConfigError("The session ended before that.", hint="Start another: session = await phone.serve(agent).")
+        return self.turns.by_id(event.turn)
+
+    async def _expire(self, turn: Turn, timeout_s: float) -> None:
+        conductor, epoch = self._conductor, self._conductor.state.epoch
+        await conductor.clock.sleep_until(conductor.clock.now_ms() + timeout_s * 1000)
+        if turn.status == "running":
+            error = RequestTimeout(f"No complete answer within {timeout_s} s.", hint="Raise timeout_s, or take a faster model.")
+            conductor.feed(Failure(epoch, "session", error))
+
+    def _require_live(self) -> None:
+        if self._conductor.state.life != "live":
+            raise PatterConfigError("This session is over.", hint="Start another: session = await phone.serve(agent).")
+
+    # --- changing
+
+    def use(self, *, when: Literal["turn", "now"] = "turn", **parts: Any) -> AgentChanged:
+        """Change parts of the agent (any keyword of `agent()`), from the next turn on, or `when="now"` in the middle of an answer.
+
+        "now" fences the running answer off: what was heard stays, nothing more of the old parts is, and the new ones go on.
+        May be called from any thread. Returns what changed. A rejected value (`PatterConfigError`, or `TypeError` for an
+        unknown part) leaves the agent as it was.
+        """
+        if when not in ("turn", "now"):
+            raise PatterConfigError(f"when={when!r} is unknown.", hint='Use when="turn" or when="now".')
+        reject_unknown("use", parts, PARTS)
+        return self._in_loop(lambda: self._change(self.agent.replace(**parts), when))
+
+    def _change(self, agent: Agent, when: Literal["turn", "now"]) -> AgentChanged:
+        self._require_live()
+        self._conductor.feed(Swap(agent, when))
+        body = self.events.of(AgentChanged)[-1].body
+        assert isinstance(body, AgentChanged)
+        return body
+
+    def _in_loop(self, act: Callable[[], Result]) -> Result:
+        """The result of `act`, run in the session's loop, from whatever thread this is."""
+        loop = self._conductor.loop
+        try:
+            here = asyncio.get_running_loop() is loop
+        except RuntimeError:
+            here = not loop.is_running()
+        if here:
+            return act()
+
+        async def acting() -> Result:
+            return act()
+
+        return asyncio.run_coroutine_threadsafe(acting(), loop).result()
+
+    def _set(self, name: str, value: object) -> None:
+        self.use(**{name: value})
+
+    llm = _part("llm", "The language model.")
+    stt = _part("stt", "Speech-to-text.")
+    tts = _part("tts", "Text-to-speech.")
+    vad = _part("vad", "The voice activity detector.")
+    tools = _part("tools", "The tools.")
+    system_prompt = _part("system_prompt", "What the model is told.")
+    variables = _part("variables", "What fills the placeholders of the prompt.")
+    guardrails = _part("guardrails", "What must not be said or asked.")
+    turn_taking = _part("turn_taking", "How it is decided whose turn it is.")
+
+    def tool(self, fn: Any = None, **options: Any) -> Any:
+        """Decorator: add a function as a tool, or replace the tool of that name, from the next turn on."""
+        if fn is None:
+            return lambda fn: self.tool(fn, **options)
+        made = fn if isinstance(fn, Tool) else tool(fn, **options)
+        self.use(tools=(*(other for other in self.agent.tools if other.name != made.name), made))
+        return made
+
+    def __repr__(self) -> str:
+        return f"<Session {self.name!r}: {self.state}, {len(self.turns)} turns>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
+        from patter_nb.display import mimebundle
+
+        return mimebundle(self)
+
+
+def _require_text(verb: str, text: object) -> None:
+    if not isinstance(text, str) or not text.strip():
+        raise PatterConfigError(f"{verb}() was given no text.", hint=f'For example: await session.{verb}("Hello!").')

@@ -1,0 +1,208 @@
+"""The one function that changes a session: `step(state, now_ms, input)` gives the next state, what to log, and what to do.
+
+It is pure: live, test and replay differ only in who supplies the inputs. Whatever arrives from an epoch that is over is
+dropped, logged as such, and counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from patter_nb.events import Dropped, SessionStarted, SessionStopped, StateChanged, Tick
+from patter_nb.pipeline.endpointing import Closed, Quiet
+from patter_nb.step import answering, hearing, speaking
+from patter_nb.step.effects import Effect, Shutdown
+from patter_nb.step.inputs import (
+    Accept,
+    AudioMade,
+    ChunkArrived,
+    Due,
+    Failure,
+    FrameHeard,
+    Input,
+    PieceChecked,
+    PieceSpoken,
+    Say,
+    Start,
+    Stop,
+    StreamEnded,
+    Swap,
+    ToolFinished,
+    WordsChecked,
+)
+from patter_nb.step.scene import Happened, Scene
+from patter_nb.step.state import Asking, Checking, Closing, Held, State
+from patter_nb.stt.base import Transcript
+from patter_nb.transports.base import LocalPause, Muted, Played, Typed
+
+__all__ = ["Happened", "State", "Stepped", "next_due_ms", "step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """The outcome of one step: the next state, the events to log, the effects to carry out, each in order."""
+
+    state: State
+    events: tuple[Happened, ...]
+    effects: tuple[Effect, ...]
+
+
+def step(state: State, now_ms: float, given: Input) -> Stepped:
+    """React to one input at session time `now_ms`."""
+    if state.life == "stopped" or (state.life == "starting") != isinstance(given, Start):
+        return Stepped(replace(state, dropped=state.dropped + 1), (), ())
+    s = Scene(state, now_ms)
+    if _stale(state, given):
+        of_epoch = given.epoch if isinstance(given, _ANSWERS) else state.epoch
+        s.change(dropped=state.dropped + 1)
+        s.log(Dropped(type(given).__name__, of_epoch if of_epoch is not None else state.epoch))
+        return Stepped(s.state, tuple(s.events), ())
+    _react(s, given)
+    if not isinstance(given, FrameHeard) or s.effects:
+        answering.advance(s)
+        _take_from_queue(s)
+    if s.state.word != state.word:
+        s.log(StateChanged(s.state.word))
+    return Stepped(s.state, tuple(s.events), tuple(s.effects))
+
+
+_ANSWERS = (WordsChecked, ChunkArrived, StreamEnded, PieceChecked, AudioMade, PieceSpoken, Failure)
+
+
+def _stale(state: State, given: Input) -> bool:
+    """Whether this answers a question that is no longer asked."""
+    answer = state.answer
+    match given:
+        case WordsChecked(epoch):
+            return epoch != state.epoch or answer is None or not isinstance(answer.work, Checking)
+        case ChunkArrived(epoch, round) | StreamEnded(epoch, round):
+            return epoch != state.epoch or answer is None or not isinstance(answer.work, Asking) or answer.work.round.number != round
+        case PieceChecked(epoch, index) | AudioMade(epoch, index) | PieceSpoken(epoch, index):
+            return epoch != state.epoch or answer is None or answer.pieces[index].done
+        case ToolFinished(turn, id):
+            return answer is None or not answering.waits_for_tool(answer, turn, id)
+        case Failure(epoch):
+            return epoch is not None and epoch != state.epoch
+        case _:
+            return False
+
+
+def _react(s: Scene, given: Input) -> None:
+    match given:
+        case FrameHeard():
+            hearing.frame_heard(s, given)
+        case ChunkArrived():
+            answering.chunk_arrived(s, given)
+        case AudioMade():
+            speaking.audio_made(s, given)
+        case Played():
+            speaking.played(s, given)
+        case Transcript():
+            hearing.transcript(s, given)
+        case PieceChecked():
+            speaking.piece_checked(s, given)
+        case PieceSpoken():
+            speaking.piece_spoken(s, given)
+        case StreamEnded():
+            answering.stream_ended(s, given)
+        case ToolFinished():
+            answering.tool_finished(s, given)
+        case WordsChecked():
+            answering.words_checked(s, given)
+        case Typed(text):
+            answering.begin(s, "typed", text)
+        case Say(text):
+            s.change(queue=(*s.state.queue, text))
+        case LocalPause():
+            speaking.paused_locally(s, given)
+        case Muted():
+            hearing.muted(s, given)
+        case Accept():
+            hearing.accept(s, given)
+        case Swap():
+            _swap(s, given)
+        case Failure():
+            _failed(s, given)
+        case Due():
+            _due(s, given)
+        case Start():
+            _start(s, given)
+        case Stop():
+            _stop(s, given)
+
+
+def _start(s: Scene, given: Start) -> None:
+    agent = s.state.agent
+    s.change(life="live", plays=given.plays)
+    s.log(SessionStarted(agent.parts(), given.sample_rate))
+    if agent.first_message:
+        answering.begin(s, "greeting", agent.render(agent.first_message))
+
+
+def _stop(s: Scene, given: Stop) -> None:
+    if s.state.answer is not None:
+        answering.interrupt(s)
+    s.log(SessionStopped(given.reason, s.state.dropped))
+    s.change(life="stopped", queue=())
+    s.do(Shutdown())
+
+
+def _take_from_queue(s: Scene) -> None:
+    if s.state.queue and s.state.floor_free:
+        text, *rest = s.state.queue
+        s.change(queue=tuple(rest))
+        answering.begin(s, "say", text)
+        answering.advance(s)
+
+
+def _swap(s: Scene, given: Swap) -> None:
+    before = s.state.agent
+    answering.swap(s, given)
+    if isinstance(s.state.ear, Closed) and given.agent.vad is not before.vad:
+        s.change(ear=Quiet())
+
+
+def _failed(s: Scene, given: Failure) -> None:
+    match given.stage:
+        case "stt":
+            hearing.lost_words(s, given.error)
+        case "vad":
+            hearing.deaf(s, given.error)
+        case _:
+            answering.failed(s, given)
+
+
+def next_due_ms(state: State) -> float | None:
+    """The session time at which the earliest timer falls due, or None. The edge sleeps until then and feeds a `Due`."""
+    return min(_timers(state).values(), default=None)
+
+
+def _timers(state: State) -> dict[str, float]:
+    timers: dict[str, float] = {}
+    if isinstance(state.voice.stance, Held):
+        timers["confirm"] = state.voice.stance.until_ms
+    if isinstance(state.utterance, Closing) and state.utterance.asked:
+        timers["words"] = state.utterance.since_ms + hearing.STT_SILENCE_MS
+    answer = state.answer
+    if answer is not None and isinstance(answer.work, Asking):
+        timers["model"] = answer.work.heard_ms + answering.LLM_SILENCE_MS
+    filler = state.agent.filler
+    if answer is not None and filler is not None and answering.wants_filler(answer):
+        timers["filler"] = answer.since_ms + filler.after_ms
+    return timers
+
+
+def _due(s: Scene, given: Due) -> None:
+    s.log(Tick(given.due_ms))
+    for name, due_ms in _timers(s.state).items():
+        if due_ms > given.due_ms:
+            continue
+        match name:
+            case "confirm":
+                speaking.resume(s, "no word in time")
+            case "words":
+                hearing.words_overdue(s)
+            case "model":
+                answering.silence_due(s)
+            case "filler":
+                answering.fill(s)

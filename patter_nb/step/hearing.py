@@ -1,0 +1,171 @@
+"""The person's side: voice and silence from the ear, words from the transcript, and when the two make a turn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from patter_nb.audio.frames import FRAME_SAMPLES
+from patter_nb.errors import PatterError, RequestTimeout
+from patter_nb.events import (
+    MicrophoneMuted,
+    SpeechStarted,
+    SpeechStopped,
+    StageFailed,
+    TranscriptFinal,
+    TranscriptPartial,
+    TurnAccepted,
+    TurnOffered,
+    TurnStarted,
+    UtteranceDropped,
+)
+from patter_nb.pipeline.endpointing import Closed, Onset, Pausing, Quiet, Voiced, hear, silence_ms
+from patter_nb.step.answering import begin, fail, interrupt
+from patter_nb.step.effects import FinalizeWords, Listen, StopListening
+from patter_nb.step.inputs import Accept, FrameHeard
+from patter_nb.step.scene import Scene
+from patter_nb.step.speaking import audible, hold, resume
+from patter_nb.step.state import Answer, Closing, Gathering, Mute, Offer, Silent, Written
+from patter_nb.stt.base import Transcript
+from patter_nb.transports.base import Muted
+
+LATE_MS = 5000.0
+"""Words whose end is older than this are offered to the person instead of being answered out of the blue."""
+STT_SILENCE_MS = 20_000.0
+"""Speech-to-text that has not answered for this long, after the person finished, has failed."""
+
+
+def frame_heard(s: Scene, given: FrameHeard) -> None:
+    """One frame of the person's sound."""
+    before, taking = s.state.ear, s.state.agent.turn_taking
+    deaf = taking.half_duplex and not isinstance(s.state.voice.stance, Mute)
+    ear, noticed = hear(before, 0.0 if deaf else given.probability, given.number, taking)
+    s.change(ear=ear)
+    if isinstance(s.state.utterance, Gathering):
+        s.change(utterance=replace(s.state.utterance, late_ms=given.late_ms))
+    match noticed:
+        case "started" | "resumed":
+            since = before.since if isinstance(before, Onset) else given.number * FRAME_SAMPLES
+            _speech_started(s, since, given.late_ms)
+        case "paused":
+            assert isinstance(ear, Pausing)
+            s.log(SpeechStopped(ear.last, silence_ms(ear, (given.number + 1) * FRAME_SAMPLES)))
+            _finalize(s)
+        case "ended":
+            _close(s)
+
+
+def _speech_started(s: Scene, since: int, late_ms: float) -> None:
+    s.log(SpeechStarted(since))
+    match s.state.utterance:
+        case Silent():
+            s.change(utterance=Gathering(late_ms=late_ms))
+            s.do(Listen())
+        case Closing(words, asked):
+            s.change(utterance=Gathering(words, asked, late_ms))
+            s.do(Listen())
+    if audible(s):
+        hold(s)
+
+
+def _finalize(s: Scene) -> None:
+    if isinstance(s.state.utterance, Gathering):
+        s.change(utterance=replace(s.state.utterance, asked=s.state.utterance.asked + 1))
+        s.do(FinalizeWords())
+
+
+def _close(s: Scene) -> None:
+    if isinstance(s.state.utterance, Gathering):
+        said = s.state.utterance
+        s.do(StopListening())
+        s.change(utterance=Closing(said.words, said.asked, said.late_ms, s.now_ms))
+        _complete(s)
+
+
+def muted(s: Scene, given: Muted) -> None:
+    """The microphone was switched. What was said until then still counts."""
+    s.log(MicrophoneMuted(given.muted))
+    if given.muted:
+        if isinstance(s.state.ear, (Voiced, Pausing)):
+            if not (isinstance(s.state.ear, Pausing) and s.state.ear.noticed):
+                _finalize(s)
+            _close(s)
+        s.change(ear=Closed())
+    elif isinstance(s.state.ear, Closed):
+        s.change(ear=Quiet())
+
+
+def transcript(s: Scene, given: Transcript) -> None:
+    """Words, as heard so far or for good. Words while the agent answers are an interruption."""
+    s.log(TranscriptFinal(given.text, given.confidence) if given.is_final else TranscriptPartial(given.text))
+    if has_words(given.text) and s.state.answer is not None:
+        interrupt(s)
+    said = s.state.utterance
+    if not given.is_final or isinstance(said, Silent):
+        return
+    words = (*said.words, given.text.strip()) if has_words(given.text) else said.words
+    s.change(utterance=replace(said, words=words, asked=max(said.asked - 1, 0)))
+    _complete(s)
+
+
+def _complete(s: Scene) -> None:
+    said = s.state.utterance
+    if not isinstance(said, Closing) or said.asked:
+        return
+    s.change(utterance=Silent())
+    text = " ".join(said.words)
+    if not text:
+        s.log(UtteranceDropped("", "no words were heard"))
+        resume(s, "no words were heard")
+    elif said.late_ms > LATE_MS:
+        turn = s.state.turns + 1
+        s.change(turns=turn, offers=(*s.state.offers, Offer(turn, text)))
+        s.log(TurnStarted("speech", text), turn=turn)
+        s.log(TurnOffered(text, said.late_ms), turn=turn)
+    else:
+        begin(s, "speech", text)
+
+
+def accept(s: Scene, given: Accept) -> None:
+    """Answer an offered turn after all."""
+    for offer in s.state.offers:
+        if offer.turn == given.turn:
+            s.change(offers=tuple(other for other in s.state.offers if other is not offer))
+            s.log(TurnAccepted(), turn=offer.turn)
+            begin(s, "speech", offer.text, turn=offer.turn)
+            return
+
+
+def words_overdue(s: Scene) -> None:
+    """Speech-to-text owes its answer for too long."""
+    hint = "Check the speech-to-text provider; session.use(stt=...) replaces it."
+    lost_words(s, RequestTimeout(f"Speech-to-text did not answer for {STT_SILENCE_MS / 1000:.0f} s.", hint=hint))
+
+
+def lost_words(s: Scene, error: PatterError) -> None:
+    """Speech-to-text failed. Words already heard make a failed turn, so that nobody waits for an answer in vain."""
+    said = s.state.utterance
+    s.change(utterance=Silent())
+    s.do(StopListening())
+    resume(s, "speech-to-text failed")
+    if isinstance(said, Silent) or s.state.answer is not None:
+        s.log(StageFailed("stt", error))
+        return
+    turn = s.state.turns + 1
+    s.change(turns=turn, answer=Answer(turn, "speech", s.now_ms, Written()))
+    s.log(TurnStarted("speech", " ".join(said.words)))
+    fail(s, "stt", error)
+
+
+def deaf(s: Scene, error: PatterError) -> None:
+    """Nothing can tell voice from silence any more: the microphone is of no use until `use(vad=...)`."""
+    s.log(StageFailed("vad", error))
+    if isinstance(s.state.utterance, Gathering):
+        _finalize(s)
+        _close(s)
+    s.change(ear=Closed())
+
+
+def has_words(text: str) -> bool:
+    """Whether there is a letter or digit in it; transcripts of noise are often a lone full stop."""
+    return any(char.isalnum() for char in text)
+

@@ -1,0 +1,169 @@
+"""What may happen to a session: everything that `step` reacts to, numbered by the order of arrival.
+
+Inputs that answer an effect carry the epoch of that effect, so that an answer to a question no longer asked is known as such.
+The transport's own inputs (`Typed`, `Played`, `LocalPause`, `Muted`) and the STT's `Transcript` are inputs as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from patter_nb.agent import Agent
+from patter_nb.audio.frames import Pcm
+from patter_nb.errors import PatterError
+from patter_nb.events import GuardrailHit, Stage, ToolStatus
+from patter_nb.llm.base import LLMChunk, Message
+from patter_nb.stt.base import Transcript
+from patter_nb.transports.base import LocalPause, Muted, Played, Typed
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The session goes live, with what the transport can do."""
+
+    sample_rate: int
+    plays: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHeard:
+    """Frame `number` of the person's sound and the probability that it is voice."""
+
+    number: int
+    probability: float
+    late_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """The agent shall speak this by itself, when it is free."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """Answer the offered turn after all."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class WordsChecked:
+    """The person's words after hooks and input guardrails: `text` None is a veto, `hit` a replacement, else ask with `messages`."""
+
+    epoch: int
+    text: str | None
+    messages: tuple[Message, ...] = ()
+    hit: GuardrailHit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkArrived:
+    """One chunk of the model's answer to request `round`."""
+
+    epoch: int
+    round: int
+    chunk: LLMChunk
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnded:
+    """The model's answer to request `round` is complete."""
+
+    epoch: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    """A tool call of `turn` ended; `content` is what the model reads."""
+
+    turn: int
+    id: str
+    status: ToolStatus
+    content: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PieceChecked:
+    """A piece of the answer after guardrails and hooks; empty text is not spoken."""
+
+    epoch: int
+    index: int
+    text: str
+    hit: GuardrailHit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AudioMade:
+    """Sound of a piece, at the transport's output rate."""
+
+    epoch: int
+    index: int
+    pcm: Pcm = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PieceSpoken:
+    """All sound of a piece was made (none, where the agent has no voice)."""
+
+    epoch: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Go on as `agent`: from the next turn, or now, in the middle of the answer."""
+
+    agent: Agent
+    when: Literal["turn", "now"] = "turn"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A stage failed. `epoch` None: outside any answer."""
+
+    epoch: int | None
+    stage: Stage
+    error: PatterError
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The session's earliest timer fell due."""
+
+    due_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the session."""
+
+    reason: str
+
+
+Input: TypeAlias = (
+    Start
+    | FrameHeard
+    | Transcript
+    | Typed
+    | Say
+    | Accept
+    | Muted
+    | Played
+    | LocalPause
+    | WordsChecked
+    | ChunkArrived
+    | StreamEnded
+    | ToolFinished
+    | PieceChecked
+    | AudioMade
+    | PieceSpoken
+    | Swap
+    | Failure
+    | Due
+    | Stop
+)

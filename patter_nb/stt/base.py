@@ -1,0 +1,52 @@
+"""What the pipeline asks of a speech-to-text provider."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from patter_nb.audio.frames import AudioFormat
+from patter_nb.transports.base import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word and where it was said, in milliseconds from the first frame pushed since `open` (None: the provider does not say)."""
+
+    text: str
+    start_ms: float | None = None
+    stop_ms: float | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was heard. A partial replaces the partial before it; a final stands and the next transcript starts after it."""
+
+    text: str
+    is_final: bool
+    words: tuple[Word, ...] = ()
+    confidence: float | None = None
+
+
+@runtime_checkable
+class STT(Protocol):
+    """Speech to text, one instance for one session.
+
+    The pipeline calls `open` once, pushes the frames of an utterance (with a little sound from before it) as they are
+    captured, and `finalize` when the person has paused. Each `finalize` is answered on `transcripts()` by exactly one
+    final transcript for everything pushed since the last (text "" when nothing was said), whether or not finals came before
+    it by themselves; partials may come at any time before it. More frames may follow, then another `finalize`.
+    Inference runs off the event loop. A failure raises out of `transcripts()` as a `PatterError`.
+    """
+
+    async def open(self, format: AudioFormat) -> None: ...
+
+    async def push(self, frame: Frame) -> None: ...
+
+    def transcripts(self) -> AsyncIterator[Transcript]: ...
+
+    async def finalize(self) -> None: ...
+
+    async def aclose(self) -> None: ...

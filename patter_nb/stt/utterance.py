@@ -1,0 +1,225 @@
+"""Makes a streaming recogniser of a model that can only transcribe a piece of sound as a whole.
+
+While the person speaks, what was said so far is transcribed again and again, as often as the model's one thread allows, always with the newest sound; so a
+slow machine shows fewer partials but never falls behind. Once the person pauses, the sound is transcribed to its end, and the silence after it changes
+nothing: when `finalize` comes, the final transcript is mostly there already.
+
+`Utterance` decides, from the frames alone, what to transcribe next. `UtteranceSTT` is the provider around it; a model adds `_load` and `_transcribe`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final, Generic, TypeVar
+
+import numpy as np
+
+from patter_nb.audio.frames import FRAME_MS, SAMPLE_RATE, AudioFormat, Pcm
+from patter_nb.audio.level import NoiseFloor, level_db
+from patter_nb.errors import AudioError
+from patter_nb.inference import NativeModel
+from patter_nb.stt.base import Transcript, Word
+from patter_nb.transports.base import Frame
+
+__all__ = ["Heard", "Stretch", "Utterance", "UtteranceSTT"]
+
+Model = TypeVar("Model")
+
+LEAD: Final = 10
+"""Frames kept before the first sound: a consonant may begin below the floor."""
+TAIL: Final = 8
+"""Frames kept after the last sound; when they are over, the person pauses. Shorter than the silence that makes the pipeline ask for the final."""
+LONGEST: Final = 750
+"""Frames (15 s) transcribed at once. What is longer is cut where it is quietest: time and errors of the models grow faster than the sound."""
+_CUT_WITHIN: Final = 250
+
+_SOUND_DB: Final = 6.0
+"""A frame that stands this far above the room is sound. Low, because silence that counts as sound costs a little time, and lost sound costs words."""
+_LOWEST_FLOOR_DB: Final = -75.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a model made of a stretch of sound. Times of words count from its start; without words the model does not say them."""
+
+    text: str
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Frames `start` to `stop` of the stream, to be transcribed. `cut`: the rest of the utterance is transcribed apart from it."""
+
+    start: int
+    stop: int
+    cut: bool = False
+
+
+class Utterance:
+    """The frames of one utterance, and how much of them is transcribed.
+
+    `start` is the number of its first frame since `open`; `every` is how many frames of new sound are worth a partial.
+    """
+
+    def __init__(self, start: int, every: int) -> None:
+        self.finalized = False
+        self._every = every
+        self._frames: list[Pcm] = []
+        self._levels: list[float] = []
+        self._start = start
+        self._onset: int | None = None
+        self._last = start
+        self._done: list[Heard] = []
+        self._heard = Heard("")
+        self._heard_to = start
+
+    @property
+    def end(self) -> int:
+        """The number of the frame after its last."""
+        return self._start + len(self._frames)
+
+    def push(self, pcm: Pcm, level: float, *, sound: bool) -> None:
+        """The next frame, its level in dB, and whether it stands out from the room."""
+        if sound:
+            if self._onset is None:
+                self._onset = self._heard_to = self.end
+            self._last = self.end + 1
+        self._frames.append(pcm)
+        self._levels.append(level)
+
+    def due(self) -> Stretch | None:
+        """What to transcribe now, or None when more sound has to come first, or nothing is left."""
+        if self._onset is None:
+            return None
+        start, stop = max(self._start, self._onset - LEAD), min(self.end, self._last + TAIL)
+        if stop - start > LONGEST:
+            return Stretch(start, self._quietest(start + LONGEST), cut=True)
+        paused = self.end > stop
+        worthwhile = self.finalized or paused or stop - self._heard_to >= self._every
+        return Stretch(start, stop) if worthwhile and stop > self._heard_to else None
+
+    def pcm(self, stretch: Stretch) -> Pcm:
+        """The sound of `stretch`."""
+        return np.concatenate(self._frames[stretch.start - self._start : stretch.stop - self._start])
+
+    def take(self, stretch: Stretch, heard: Heard) -> None:
+        """`heard` is what the model made of `stretch`."""
+        offset_ms = stretch.start * FRAME_MS
+        self._heard = Heard(heard.text.strip(), tuple(_moved(word, offset_ms) for word in heard.words))
+        self._heard_to = stretch.stop
+        if stretch.cut:
+            self._done.append(self._heard)
+            self._heard = Heard("")
+            del self._frames[: stretch.stop - self._start], self._levels[: stretch.stop - self._start]
+            self._start = self._onset = stretch.stop
+
+    def transcript(self, *, is_final: bool) -> Transcript:
+        """What was heard so far."""
+        parts = [part for part in (*self._done, self._heard) if part.text]
+        return Transcript(" ".join(part.text for part in parts), is_final, tuple(word for part in parts for word in part.words))
+
+    def _quietest(self, stop: int) -> int:
+        """The frame with the least sound among the last ones before `stop`."""
+        first = stop - _CUT_WITHIN - self._start
+        return stop - _CUT_WITHIN + int(np.argmin(self._levels[first : first + _CUT_WITHIN]))
+
+
+class UtteranceSTT(ABC, Generic[Model]):
+    """Base of the providers whose model transcribes a piece of sound as a whole. It takes 16 kHz and runs the model on a thread of its own."""
+
+    provider: ClassVar[str]
+    partial_ms: ClassVar[int] = 300
+    """Milliseconds of new sound after which a partial is worth its computing."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self._native = NativeModel(f"{self.provider} {model}", self._load, self._unload)
+        self._restart()
+
+    @abstractmethod
+    def _load(self) -> Model:
+        """The model, ready to run. Called on the model's thread."""
+
+    @abstractmethod
+    def _transcribe(self, model: Model, pcm: Pcm) -> Heard:
+        """The words in `pcm`, 16 kHz, at least 20 ms and at most 15 s. Called on the model's thread."""
+
+    def _unload(self, model: Model) -> None:
+        """Free what the garbage collector would not."""
+
+    async def warmup(self) -> None:
+        """Load the model and run it once, off the event loop."""
+        await self._native.run(lambda model: self._transcribe(model, np.zeros(SAMPLE_RATE // 2, np.int16)))
+
+    async def open(self, format: AudioFormat) -> None:
+        if format.sample_rate != SAMPLE_RATE:
+            raise AudioError(f"{type(self).__name__} takes sound of {SAMPLE_RATE} Hz, not {format.sample_rate} Hz.", hint="Resample it first.")
+        self._restart()
+
+    async def push(self, frame: Frame) -> None:
+        level = level_db(frame.pcm)
+        self._utterances[-1].push(frame.pcm, level, sound=level - self._floor.follow(level) > _SOUND_DB)
+        self._changed.set()
+
+    async def finalize(self) -> None:
+        last = self._utterances[-1]
+        last.finalized = True
+        self._utterances.append(self._next(last.end))
+        self._changed.set()
+
+    async def transcripts(self) -> AsyncIterator[Transcript]:
+        shown = ""
+        while not self._closed:
+            utterance = self._utterances[0]
+            if (stretch := utterance.due()) is not None:
+                utterance.take(stretch, await self._hear(utterance, stretch))
+                partial = utterance.transcript(is_final=False)
+                if not utterance.finalized and partial.text not in ("", shown):
+                    shown = partial.text
+                    yield partial
+            elif utterance.finalized:
+                self._utterances.popleft()
+                shown = ""
+                yield utterance.transcript(is_final=True)
+            else:
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def aclose(self) -> None:
+        self._closed = True
+        self._changed.set()
+        await self._native.aclose()
+
+    async def _hear(self, utterance: Utterance, stretch: Stretch) -> Heard:
+        pcm, heard = utterance.pcm(stretch), False
+        try:
+            result = await self._native.run(lambda model: self._transcribe(model, pcm))
+            heard = True
+            return result
+        finally:
+            if not heard and self._utterances[0] is utterance:
+                self._drop(utterance)
+
+    def _drop(self, utterance: Utterance) -> None:
+        """Give an utterance up after an error, so that the next one can be heard."""
+        self._utterances.popleft()
+        if not utterance.finalized:
+            self._utterances.appendleft(self._next(utterance.end))
+
+    def _next(self, start: int) -> Utterance:
+        return Utterance(start, self.partial_ms // FRAME_MS)
+
+    def _restart(self) -> None:
+        self._closed = False
+        self._changed = asyncio.Event()
+        self._floor = NoiseFloor(_LOWEST_FLOOR_DB)
+        self._utterances = deque([self._next(0)])
+
+
+def _moved(word: Word, ms: float) -> Word:
+    start = None if word.start_ms is None else word.start_ms + ms
+    return replace(word, start_ms=start, stop_ms=None if word.stop_ms is None else word.stop_ms + ms)

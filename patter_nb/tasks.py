@@ -1,0 +1,51 @@
+"""The background work of one session: who runs, who waits for it, and what happens when it fails unexpectedly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from patter_nb.errors import PatterError
+from patter_nb.events import Stage
+
+
+class Tasks:
+    """Owns the tasks of a session, so that none outlives it and no exception is lost.
+
+    `on_end` is called after each task; `on_crash` with the exception of a task that failed where nothing should.
+    """
+
+    def __init__(self, on_end: Callable[[], None], on_crash: Callable[[BaseException], None]) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+        self._on_end = on_end
+        self._on_crash = on_crash
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run `work` in the session's loop."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_crash(error)
+        self._on_end()
+
+    async def cancel(self) -> None:
+        """Cancel everything but the caller, and wait until it has ended."""
+        others = [task for task in self._running if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+
+def as_patter_error(stage: Stage, error: Exception) -> PatterError:
+    """`error` as one of our family, with the original as its cause."""
+    if isinstance(error, PatterError):
+        return error
+    wrapped = PatterError(f"{stage} failed: {type(error).__name__}: {error}", hint="The cause is chained to this error; the session goes on.")
+    wrapped.__cause__ = error
+    return wrapped

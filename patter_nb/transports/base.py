@@ -1,0 +1,101 @@
+"""What carries sound and text between the person and a session: a wav file, a terminal, a browser, a socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+
+from patter_nb.audio.frames import AudioFormat, Pcm
+
+if TYPE_CHECKING:
+    from patter_nb.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """20 ms of the person's sound: 320 samples of mono PCM16 at 16 kHz.
+
+    `seq` counts frames from 0 without gaps. `capture_ms` is when its first sample was captured, on the capture device's
+    clock, from the first frame. `late_ms` is how long it waited between capture and the kernel, as measured at the edge.
+    """
+
+    pcm: Pcm = field(repr=False)
+    seq: int
+    capture_ms: float
+    late_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Sound for the person: mono PCM16 at the transport's output rate.
+
+    `start` is the position of its first sample on the session's output axis, which counts every sample ever handed to the
+    transport; blocks follow each other without gaps, also across a flush.
+    """
+
+    pcm: Pcm = field(repr=False)
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A line the person typed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """Playback has reached `position` on the output axis (samples before it were heard, unless they had been flushed)."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPause:
+    """The transport paused playback by itself at `position`, because it heard loud speech. The session confirms or denies."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Muted:
+    """The person switched the microphone off or on."""
+
+    muted: bool
+
+
+TransportInput: TypeAlias = Frame | Typed | Played | LocalPause | Muted
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """Brings the person's sound and text in, takes the agent's sound out.
+
+    `clock` is the clock of the whole session: a transport that runs slower or faster than the wall brings its own.
+    `paced` False: the session asks for the next input only when nothing that it started is still under way, so that its time
+    stands still while providers work. `inputs()` ends when the person is gone, and `exhausted` turns True when the person will say
+    no more though silence goes on (a file has ended); the session then finishes its turn and stops.
+    `flush` forgets sound not yet played. `pause` and `resume` keep it. `plays` is False for a transport without a loudspeaker.
+    """
+
+    clock: Clock
+    output: AudioFormat
+    paced: bool
+    plays: bool
+
+    @property
+    def exhausted(self) -> bool: ...
+
+    def inputs(self) -> AsyncIterator[TransportInput]: ...
+
+    async def play(self, block: Block) -> None: ...
+
+    async def pause(self) -> None: ...
+
+    async def resume(self) -> None: ...
+
+    async def flush(self) -> None: ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,236 @@
+"""Turns as a person thinks of them: a fold over the log, kept up to date event by event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from json import JSONDecodeError, loads
+from typing import Any, Literal
+
+from patter_nb.errors import PatterError
+from patter_nb.events import (
+    AudioSent,
+    Event,
+    LLMChunked,
+    LLMRequested,
+    PlaybackStarted,
+    SentenceChecked,
+    SentenceReady,
+    SpeechStopped,
+    StageFailed,
+    ToolCalled,
+    ToolEnded,
+    TranscriptFinal,
+    TurnAccepted,
+    TurnEnded,
+    TurnHeard,
+    TurnOffered,
+    TurnStarted,
+    TurnStatus,
+)
+from patter_nb.llm.base import LLMChunk, Message
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call of a tool: `arguments` as the model gave them, `result` as the tool answered (text), or `error`."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any] | str
+    result: str | None = None
+    error: str | None = None
+    status: Literal["running", "completed", "failed", "cancelled"] = "running"
+    duration_ms: float | None = None
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
+        from patter_nb.display import mimebundle
+
+        return mimebundle(self)
+
+
+@dataclass(frozen=True, slots=True)
+class LLMRequest:
+    """One request to a language model: `messages` are those of the turn, after `carried` ones of prompt and history."""
+
+    round: int
+    provider: str
+    model: str | None
+    costs: bool
+    carried: int
+    messages: tuple[Message, ...]
+    usage: LLMChunk | None = None
+    finish_reason: str | None = None
+
+
+@dataclass(slots=True)
+class Turn:
+    """One turn of the conversation. It is kept up to date by its session; nobody else changes it.
+
+    `agent_text` is what the agent says, after guardrails; `heard_text` what the person really heard of it, settled when
+    playback has ended. `usage` sums the tokens of all requests; `cost` is in USD, None when a price is unknown. `latency`
+    holds milliseconds: "endpointing", "stt", "llm_first_token", "tools", "tts_first_audio", "response" (from the person's last
+    voice to the agent's first audible sample), each only where it was measured.
+    """
+
+    id: int
+    source: str = "typed"
+    user_text: str = ""
+    agent_text: str = ""
+    heard_text: str = ""
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    requests: list[LLMRequest] = field(default_factory=list)
+    latency: dict[str, float] = field(default_factory=dict)
+    status: TurnStatus = "running"
+    error: PatterError | None = None
+    _pieces: dict[int, str] = field(default_factory=dict, repr=False)
+    _fillers: set[int] = field(default_factory=set, repr=False)
+
+    @property
+    def provider(self) -> str | None:
+        """Who answered."""
+        return self.requests[-1].provider if self.requests else None
+
+    @property
+    def model(self) -> str | None:
+        """The model that answered."""
+        return self.requests[-1].model if self.requests else None
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """Tokens of all requests of the turn: input, output, and what else was told."""
+        total: dict[str, int] = {}
+        for request in self.requests:
+            for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"):
+                count = getattr(request.usage, name) if request.usage else None
+                if count is not None:
+                    total[name] = total.get(name, 0) + count
+        return total
+
+    @property
+    def cost(self) -> Decimal | None:
+        """USD: zero for what runs here, None where the price is not known."""
+        return Decimal(0) if not any(request.costs for request in self.requests) else None
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
+        from patter_nb.display import mimebundle
+
+        return mimebundle(self)
+
+
+class Turns(Sequence[Turn]):
+    """All turns of a session, in order, folded from its log."""
+
+    def __init__(self) -> None:
+        self._turns: dict[int, Turn] = {}
+        self._marks: dict[str, float] = {}
+
+    def fold(self, event: Event) -> None:
+        """Take in one more event."""
+        body, now = event.body, event.wall_s
+        if isinstance(body, SpeechStopped):
+            self._marks = {"last_voice": now - body.silence_ms / 1000}
+            return
+        if isinstance(body, TranscriptFinal):
+            self._marks["words"] = now
+            return
+        if event.turn is None:
+            return
+        if isinstance(body, TurnStarted):
+            turn = self._turns[event.turn] = Turn(event.turn, body.source, body.text)
+            if body.source == "speech":
+                _measure(turn, "endpointing", self._marks, "last_voice", now)
+                if "words" in self._marks:
+                    _measure(turn, "stt", self._marks, "last_voice", self._marks["words"])
+            self._marks["turn"] = now
+            return
+        turn = self._turns[event.turn]
+        if isinstance(body, (LLMRequested, LLMChunked, ToolCalled, ToolEnded)):
+            self._fold_model(turn, body, now)
+        else:
+            self._fold_speech(turn, body, now)
+
+    def _fold_model(self, turn: Turn, body: LLMRequested | LLMChunked | ToolCalled | ToolEnded, now: float) -> None:
+        match body:
+            case LLMRequested():
+                turn.requests.append(LLMRequest(body.round, body.provider, body.model, body.costs, body.carried, body.messages))
+                self._marks[f"asked {body.round}"] = now
+            case LLMChunked(chunk=chunk) if chunk.type in ("text", "reasoning", "tool_call"):
+                if "llm_first_token" not in turn.latency:
+                    _measure(turn, "llm_first_token", self._marks, f"asked {body.round}", now)
+            case LLMChunked(chunk=chunk) if chunk.type == "usage":
+                turn.requests[-1] = replace(turn.requests[-1], usage=chunk)
+            case LLMChunked(chunk=chunk):
+                turn.requests[-1] = replace(turn.requests[-1], finish_reason=chunk.finish_reason)
+            case ToolCalled(id, name, arguments):
+                self._marks[f"called {id}"] = now
+                turn.tool_calls.append(ToolCall(id, name, parsed_arguments(arguments)))
+            case ToolEnded():
+                self._end_tool(turn, body, now)
+
+    def _end_tool(self, turn: Turn, body: ToolEnded, now: float) -> None:
+        took = (now - self._marks.get(f"called {body.id}", now)) * 1000
+        turn.latency["tools"] = round(turn.latency.get("tools", 0.0) + took, 1)
+        for place, call in enumerate(turn.tool_calls):
+            if call.id == body.id and call.status == "running":
+                result = body.content if body.status == "completed" else None
+                turn.tool_calls[place] = replace(call, result=result, error=body.error, status=body.status, duration_ms=round(took, 1))
+
+    def _fold_speech(self, turn: Turn, body: object, now: float) -> None:
+        match body:
+            case SentenceReady(index, _, text, kind):
+                if kind == "filler":
+                    turn._fillers.add(index)
+                self._set_piece(turn, index, text)
+            case SentenceChecked(index, text):
+                self._set_piece(turn, index, text)
+            case AudioSent() if "tts_first_audio" not in turn.latency:
+                _measure(turn, "tts_first_audio", self._marks, "turn", now)
+            case PlaybackStarted() if "response" not in turn.latency and turn.source == "speech":
+                _measure(turn, "response", self._marks, "last_voice", now)
+            case StageFailed(error=error):
+                turn.error = error
+            case TurnOffered():
+                turn.status = "offered"
+            case TurnAccepted():
+                turn.status = "running"
+            case TurnEnded(status):
+                turn.status = status
+            case TurnHeard(text, interrupted):
+                turn.heard_text = text
+                if interrupted and turn.status == "completed":
+                    turn.status = "interrupted"
+
+    def _set_piece(self, turn: Turn, index: int, text: str) -> None:
+        turn._pieces[index] = text
+        turn.agent_text = "".join(text for at, text in sorted(turn._pieces.items()) if at not in turn._fillers).strip()
+
+    def __getitem__(self, index: Any) -> Any:
+        return list(self._turns.values())[index]
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def by_id(self, id: int) -> Turn:
+        """The turn numbered `id` (from 1)."""
+        return self._turns[id]
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
+        from patter_nb.display import mimebundle
+
+        return mimebundle(self)
+
+
+def _measure(turn: Turn, name: str, marks: Mapping[str, float], since: str, now: float) -> None:
+    if since in marks:
+        turn.latency[name] = round((now - marks[since]) * 1000, 1)
+
+
+def parsed_arguments(arguments: str) -> Mapping[str, Any] | str:
+    """Arguments as an object where they are one, else the text that the model wrote."""
+    try:
+        value = loads(arguments or "{}")
+    except JSONDecodeError:
+        return arguments
+    return value if isinstance(value, dict) else arguments

@@ -1,0 +1,21 @@
+"""What the pipeline asks of a voice activity detector."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from patter_nb.transports.base import Frame
+
+
+@runtime_checkable
+class VAD(Protocol):
+    """Voice activity detection, one instance for one session.
+
+    `probability` takes the frames in order and returns the probability, 0.0 to 1.0, that the person speaks at the end of this
+    one. A model with another window buffers and returns its newest value. It is called on a worker thread. `reset` forgets
+    all sound heard so far.
+    """
+
+    def probability(self, frame: Frame) -> float: ...
+
+    def reset(self) -> None: ...
