@@ -9,7 +9,6 @@ import asyncio
 import logging
 import warnings
 from collections import deque
-from contextlib import aclosing
 
 import numpy as np
 
@@ -23,7 +22,7 @@ from patter_nb.pipeline.pipeline import Pipeline
 from patter_nb.step import State, next_due_ms, step
 from patter_nb.step.effects import Adopt, Effect, FlushPlayback, PausePlayback, Play, ResumePlayback, Shutdown
 from patter_nb.step.inputs import Due, Failure, Input, Start, Stop
-from patter_nb.tasks import Tasks, as_patter_error
+from patter_nb.tasks import Tasks, as_patter_error, closing
 from patter_nb.transports.base import Frame, Played, Transport, TransportInput
 
 logger = logging.getLogger("patter_nb")
@@ -44,7 +43,7 @@ class Conductor:
         self.closed: asyncio.Future[None] = self.loop.create_future()
         self.tasks = Tasks(self._progressed, self._crashed)
         self._transport = transport
-        self._door = Door(agent, name, self.clock, transport, self.tasks, self.feed, lambda: self.state.history)
+        self._door = Door(agent, name, self.clock, transport, self.tasks, self.feed, lambda: self.state.history, self._progressed)
         self._pipeline = Pipeline(self._door)
         self._outbox = Outbox(self._door)
         self._inbox: deque[Input] = deque()
@@ -83,8 +82,9 @@ class Conductor:
         self._progressed()
 
     def _step_when_due(self, given: Input) -> None:
+        """Step, after whatever timers have fallen due by now, so that their order does not depend on when the loop woke up."""
         now_ms = self.clock.now_ms()
-        while (due_ms := next_due_ms(self.state)) is not None and due_ms <= now_ms:
+        while not isinstance(given, Due) and (due_ms := next_due_ms(self.state)) is not None and due_ms <= now_ms:
             self._step(Due(due_ms), now_ms)
         self._step(given, now_ms)
 
@@ -144,7 +144,7 @@ class Conductor:
 
     async def _pump(self, transport: Transport) -> None:
         with self._door.reporting("transport", None):
-            async with aclosing(transport.inputs()) as inputs:  # type: ignore[type-var]  # the protocol says iterator; all are generators
+            async with closing(transport.inputs()) as inputs:
                 async for given in inputs:
                     await self._take(given)
                     if not transport.paced:

@@ -33,8 +33,8 @@ class Log(Sequence[Event]):
         self._listeners: list[Callable[[Event], None]] = []
         self.heard = PcmTrack(SAMPLE_RATE)
         self.spoken = PcmTrack(sample_rate)
-        self.frames = ValueTrack(FRAME_VALUES)
-        self.cursor = ValueTrack(CURSOR_VALUES)
+        self.frames: ValueTrack[np.void] = ValueTrack(FRAME_VALUES)
+        self.cursor: ValueTrack[np.void] = ValueTrack(CURSOR_VALUES)
 
     def append(self, happened: Happened, t_ms: float, wall_s: float) -> Event:
         """Number and stamp what happened, keep it, and tell the listeners."""

@@ -216,7 +216,8 @@ class Session:
         return asyncio.run_coroutine_threadsafe(acting(), loop).result()
 
     def _set(self, name: str, value: object) -> None:
-        self.use(**{name: value})
+        part: dict[str, Any] = {name: value}
+        self.use(**part)
 
     llm = _part("llm", "The language model.")
     stt = _part("stt", "Speech-to-text.")

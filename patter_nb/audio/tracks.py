@@ -25,8 +25,8 @@ class Track(Generic[Scalar]):
 
     __slots__ = ("_block", "_blocks", "_dtype", "_length")
 
-    def __init__(self, dtype: type[Scalar], block: int) -> None:
-        self._dtype = np.dtype(dtype)
+    def __init__(self, dtype: npt.DTypeLike, block: int) -> None:
+        self._dtype: np.dtype[Any] = np.dtype(dtype)
         self._block = block
         self._blocks: list[npt.NDArray[Scalar]] = []
         self._length = 0
@@ -89,7 +89,7 @@ class ValueTrack(Track[Scalar]):
 
     __slots__ = ()
 
-    def __init__(self, dtype: type[Scalar]) -> None:
+    def __init__(self, dtype: npt.DTypeLike) -> None:
         super().__init__(dtype, _VALUE_BLOCK)
 
     def __repr__(self) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 from patter_nb.errors import MalformedStream, ToolError
 from patter_nb.llm.base import LLMChunk, LLMProvider, Message, as_chunk, name_of, open_stream
 from patter_nb.llm.rounds import MAX_ROUNDS, Round, ToolRequest, assistant_message, requests_of, take, tool_message
+from patter_nb.tasks import closing
 from patter_nb.tools.executor import DefaultToolExecutor
 from patter_nb.tools.outcome import envelope
 from patter_nb.tools.signature import ToolContext
@@ -55,7 +55,7 @@ class LLMLoop:
         for number in range(1, self.max_rounds + 1):
             round = Round(number)
             specs = [item.spec() for item in self.tools] if number < self.max_rounds else None
-            async with aclosing(self._stream(messages, specs, cancel_event)) as chunks:
+            async with closing(self._stream(messages, specs, cancel_event)) as chunks:
                 async for chunk in chunks:
                     round = take(round, chunk)
                     yield chunk
@@ -76,17 +76,12 @@ class LLMLoop:
         raise MalformedStream(f"The model still calls tools after {self.max_rounds} rounds.", hint="Say in the prompt when to stop calling tools.")
 
     async def _stream(self, messages: list[Message], specs: list[dict[str, Any]] | None, cancel_event: asyncio.Event | None) -> AsyncIterator[LLMChunk]:
-        stream = open_stream(self.llm, messages, specs, cancel_event=cancel_event, call_id=None)
-        try:
+        async with closing(open_stream(self.llm, messages, specs, cancel_event=cancel_event, call_id=None)) as stream:
             async for value in stream:
                 chunk = as_chunk(value, provider=name_of(self.llm)[0])
                 yield chunk
                 if chunk.type == "done":
                     return
-        finally:
-            close = getattr(stream, "aclose", None)  # a plain async iterator need not have it
-            if close is not None:
-                await close()
 
     async def _execute(self, request: ToolRequest, messages: list[Message]) -> tuple[str, str | None]:
         try:

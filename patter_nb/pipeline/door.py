@@ -19,7 +19,10 @@ from patter_nb.transports.base import Transport
 
 @dataclass(slots=True)
 class Door:
-    """Between the session and its stages: `feed` brings inputs in, `history` and `agent` tell how things stand."""
+    """Between the session and its stages: `feed` brings inputs in, `history` and `agent` tell how things stand.
+
+    A stage whose `busy` may have changed without an input or the end of a task says so by `progressed`.
+    """
 
     agent: Agent
     call_id: str
@@ -28,6 +31,7 @@ class Door:
     tasks: Tasks
     feed: Callable[[Input], None]
     history: Callable[[], tuple[Message, ...]]
+    progressed: Callable[[], None]
 
     def context(self, turn: int | None) -> HookContext:
         """What a hook may know."""

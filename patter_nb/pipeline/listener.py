@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import aclosing
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -16,6 +15,7 @@ from patter_nb.errors import PatterConfigError
 from patter_nb.pipeline.door import Door, resolved
 from patter_nb.step.inputs import Failure, FrameHeard
 from patter_nb.stt.base import STT
+from patter_nb.tasks import closing
 from patter_nb.transports.base import Frame
 from patter_nb.vad.base import VAD
 
@@ -117,10 +117,11 @@ class Listener:
                     if audio is not None:
                         await stt.push(replace(command, pcm=np.frombuffer(audio, np.int16)))
             self._open -= 1
+            self._door.progressed()
 
     async def _read(self, stt: STT) -> None:
         with self._door.reporting("stt", None):
-            async with aclosing(stt.transcripts()) as transcripts:  # type: ignore[type-var]  # the protocol says iterator; all are generators
+            async with closing(stt.transcripts()) as transcripts:
                 async for transcript in transcripts:
                     self._door.feed(transcript)
 

@@ -37,7 +37,7 @@ _SEPARATOR_ROW = frozenset("|-: \t\r")
 class Markup(Lookahead):
     """Removes markup from one text. Each step below looks as far as it must (and may raise `Unseen`) before it takes anything."""
 
-    __slots__ = ("_at", "_code", "_fence", "_labels", "_line_start", "_open", "_previous", "_table", "_target")
+    __slots__ = ("_at", "_code", "_fence", "_labels", "_line_start", "_opened", "_previous", "_table", "_target")
 
     def __init__(self) -> None:
         super().__init__("")
@@ -47,7 +47,7 @@ class Markup(Lookahead):
         self._table = False
         self._fence = ""
         self._code = 0
-        self._open = dict.fromkeys("*_~", 0)
+        self._opened: dict[str, list[int]] = {"*": [], "_": [], "~": []}
         self._labels: list[bool] = []
         self._target = 0
 
@@ -107,8 +107,8 @@ class Markup(Lookahead):
 
     def _newline(self) -> str:
         if self._line_start:  # a blank line closes whatever was left open
-            self._open = dict.fromkeys("*_~", 0)
-            self._labels = []
+            for unclosed in (*self._opened.values(), self._labels):
+                unclosed.clear()
             self._code = 0
         self._table = False
         self._target = 0
@@ -208,14 +208,18 @@ class Markup(Lookahead):
     def _emphasis(self, mark: str) -> str:
         length = self._run(mark)
         before, after = self._previous, self.char(self._at + length)
-        if length >= 3 and mark != "~" and (length > 3 or after in _BLANK_OR_END and not self._open[mark]):
+        opened = self._opened[mark]
+        if length >= 3 and mark != "~" and (length > 3 or after in _BLANK_OR_END and not opened):
             return self._take(self._at + length, "")  # a rule
         inside_word = before.isalnum() and after.isalnum()
-        closes = self._open[mark] > 0 and not (before.isspace() or mark == "_" and inside_word)
+        closes = opened and not before.isspace() and not (inside_word and (mark == "_" or length != opened[-1]))
         opens = after not in _BLANK_OR_END and not (before.isalnum() and (mark == "_" or not (WIDE.match(before) or WIDE.match(after))))
         if mark == "~" and length != 2 or not (closes or opens):
             return self._take(self._at + length)
-        self._open[mark] = max(0, self._open[mark] - length) if closes else self._open[mark] + length
+        if not closes:
+            opened.append(length)
+        elif (left := opened.pop() - length) > 0:
+            opened.append(left)  # of "***" after "**"
         return self._take(self._at + length, "")
 
     def _link_label(self, mark: str) -> str:

@@ -39,8 +39,8 @@ class Pipeline:
         """Use this agent's parts from now on. Loads what can be loaded ahead; raises what fails at that."""
         self._door.agent = agent
         self._thinker.adopt(agent)
-        parts = [part for part in (agent.llm, agent.stt, agent.tts, agent.vad) if isinstance(part, Warmable)]
-        await asyncio.gather(*(part.warmup() for part in parts))
+        parts: tuple[object, ...] = (agent.llm, agent.stt, agent.tts, agent.vad)
+        await asyncio.gather(*(part.warmup() for part in parts if isinstance(part, Warmable)))
         await self._listener.adopt(agent)
 
     async def hear(self, frame: Frame) -> float:

@@ -41,7 +41,7 @@ _WIDE_CLAUSES = frozenset("，、､：،、")
 _CLOSING = dict(zip(")]}”»」』）】》〉〕］｝", "([{“«「『（【《〈〔［｛", strict=True))
 _TOGGLES = frozenset('"`')
 _CLOSERS = frozenset(_CLOSING) | frozenset("\"'’›*_~`\u200d")
-_OPENERS = "".join(_CLOSING.values()) + "\"'‘„‚‹*_~`¿¡"
+_OPENERS = "".join(_CLOSING.values()) + "\"'‘„‚‹*_~`!¿¡"
 _QUOTES = frozenset("\"'“‘„«‹「『")
 _CONTINUES = frozenset(",;:)]")
 _BULLETS = frozenset("#>|•◦▪‣")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from patter_nb.pipeline.door import Door, first_hit, resolved, within
 from patter_nb.pipeline.speech_text import SpeechFilter
 from patter_nb.step.effects import Speak
 from patter_nb.step.inputs import AudioMade, PieceChecked, PieceSpoken
+from patter_nb.tasks import closing
 from patter_nb.tts.base import TTS
 
 GUARD_MEMORY = 200
@@ -109,7 +109,7 @@ class Speaker:
 
     async def _resampled(self, tts: TTS, text: str) -> AsyncIterator[Pcm]:
         resampler = Resampler(tts.format.sample_rate, self._door.transport.output.sample_rate)
-        async with aclosing(tts.synthesize(text)) as blocks:  # type: ignore[type-var]  # the protocol says iterator; all are generators
+        async with closing(tts.synthesize(text)) as blocks:
             async for block in blocks:
                 yield resampler.push(block)
         yield resampler.flush()

@@ -14,6 +14,7 @@ from patter_nb.llm.rounds import merge_neighbours
 from patter_nb.pipeline.door import Door, first_hit, resolved, within
 from patter_nb.step.effects import AskLLM, CheckWords, RunTool
 from patter_nb.step.inputs import ChunkArrived, StreamEnded, ToolFinished, WordsChecked
+from patter_nb.tasks import closing
 from patter_nb.tools.executor import DefaultToolExecutor
 from patter_nb.tools.outcome import ToolCallError, envelope
 from patter_nb.tools.signature import ToolContext
@@ -74,12 +75,8 @@ class Thinker:
                 raise PatterConfigError("The agent has no language model.", hint="Set one: session.llm = LocalLLM().")
             specs = [tool.spec() for tool in agent.tools] if asked.with_tools else None
             stream = open_stream(agent.llm, asked.messages, specs, cancel_event=cancelled, call_id=self._door.call_id)
-            try:
+            async with closing(stream):
                 await self._forward(stream, asked, name_of(agent.llm)[0])
-            finally:
-                close = getattr(stream, "aclose", None)  # a plain async iterator need not have it
-                if close is not None:
-                    await close()
 
     async def _forward(self, stream: AsyncIterator[object], asked: AskLLM, provider: str) -> None:
         after = self._door.agent.hooks.after_llm

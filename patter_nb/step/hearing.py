@@ -99,6 +99,8 @@ def transcript(s: Scene, given: Transcript) -> None:
     s.log(TranscriptFinal(given.text, given.confidence) if given.is_final else TranscriptPartial(given.text))
     if has_words(given.text) and s.state.answer is not None:
         interrupt(s)
+    elif given.is_final and isinstance(s.state.ear, Pausing):
+        resume(s, "no words were heard")
     said = s.state.utterance
     if not given.is_final or isinstance(said, Silent):
         return

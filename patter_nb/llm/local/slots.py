@@ -9,7 +9,7 @@ values that do not claim the same words win together; an argument for which noth
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Final
@@ -31,11 +31,19 @@ _UNLIKELY: Final = -12.0
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """The arguments that were said, the names of required ones that were not, and what the model ran for it."""
+    """What was said for each argument, the names of required ones for which nothing was, and what the model ran for it.
 
-    arguments: dict[str, Any]
+    `score` is how much speaks for the least certain of the values.
+    """
+
+    said: Mapping[str, Candidate]
     missing: tuple[str, ...]
     completions: tuple[Completion, ...]
+    score: float
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        return {name: candidate.value for name, candidate in self.said.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,47 +72,42 @@ class SlotFiller:
     def fill(self, tool: ToolView, request: Reading) -> Filled:
         """The arguments of `tool` that `request` says."""
         ran: list[Completion] = []
-        rivals = [self._rivals(tool, argument, request, ran) for argument in tool.arguments]
-        best = max(product(*rivals), key=_together)
-        arguments = {
-            argument.name: rival.candidate.value for argument, rival in zip(tool.arguments, best, strict=True) if rival.candidate is not None
-        }
-        missing = tuple(argument.name for argument in tool.arguments if argument.required and argument.name not in arguments)
-        return Filled(arguments, missing, tuple(ran))
+        return _filled(tool, [self._rivals(tool, argument, request, ran) for argument in tool.arguments], ran)
 
-    def _rivals(self, tool: ToolView, argument: Argument, request: Reading, ran: list[Completion]) -> list[Rival]:
-        """The best candidates for `argument`, and that it stays empty."""
+    def guess(self, tool: ToolView, request: Reading) -> Filled:
+        """The same without the model, by likeness alone: good enough to tell whether `tool` could be meant, and quick."""
+        return _filled(tool, [self._rivals(tool, argument, request, None) for argument in tool.arguments], ())
+
+    def _rivals(self, tool: ToolView, argument: Argument, request: Reading, ran: list[Completion] | None) -> list[Rival]:
+        """The best candidates for `argument`, and that it stays empty. The model is asked where `ran` takes what it ran."""
         if argument.kind == "boolean":
             return [self._truth(tool, argument, request)]
         found = candidates(tool, argument, request.text)
         like = self._likeness(tool, argument, request)
         if argument.kind == "string" and not argument.required and like is not None:
             found = [candidate for candidate in found if _inside(candidate, request, like).mean() > 0]
-        empty = Rival(None, _LEFT_OUT if argument.required else _PASSED_OVER)
-        if not found:
-            return [empty]
+        scores = [_LIKE * float(_inside(candidate, request, like).sum()) if like is not None else 0.0 for candidate in found]
+        if argument.kind == "enum" and len(found) > 1:
+            scores = [score + self._fits_place(tool, argument, request, candidate) for score, candidate in zip(scores, found, strict=True)]
+        if ran is not None and found:
+            scores = [score + asked for score, asked in zip(scores, self._asked(tool, argument, request, found, ran), strict=True)]
+        rivals = [Rival(candidate, score) for candidate, score in zip(found, scores, strict=True)]
+        return [*sorted(rivals, key=lambda rival: -rival.score)[:_RIVALS], Rival(None, _LEFT_OUT if argument.required else _PASSED_OVER)]
+
+    def _asked(self, tool: ToolView, argument: Argument, request: Reading, found: Sequence[Candidate], ran: list[Completion]) -> list[float]:
+        """How much the model is for each of the candidates: the one it takes, and how likely it finds each one's beginning."""
         texts = [json.dumps(candidate.value, ensure_ascii=False) for candidate in found]
         prompt = f"{_prefix(tool, argument)} {request.text}\n{argument.spoken}:"
         completion = self._runtime.complete(prompt, grammar=_grammar(texts), max_tokens=_MAX_VALUE_TOKENS, alternatives=_ALTERNATIVES)
         ran.append(completion)
-        rivals = [
-            Rival(
-                candidate,
-                _TOOK * (text == completion.text.strip())
-                + _BEGINS * _beginning(text, completion)
-                + (_LIKE * float(_inside(candidate, request, like).sum()) if like is not None else 0.0)
-                + (self._fits_place(tool, argument, request, candidate) if argument.kind == "enum" and len(found) > 1 else 0.0),
-            )
-            for candidate, text in zip(found, texts, strict=True)
-        ]
-        return [*sorted(rivals, key=lambda rival: -rival.score)[:_RIVALS], empty]
+        return [_TOOK * (text == completion.text.strip()) + _BEGINS * _beginning(text, completion) for text in texts]
 
     def _likeness(self, tool: ToolView, argument: Argument, request: Reading) -> Matrix | None:
         """For each word of `request`: how much it is like a word that fills `argument` in the examples, less how much like any other."""
         inside: list[Matrix] = []
         outside: list[Matrix] = []
         for example in tool.examples:
-            reading, value = self._read(example.text), _value_in(tool, argument, example)
+            reading, value = self._read(example.text), value_in(tool, argument, example)
             for (start, end), vector in zip(reading.places, reading.vectors, strict=True):
                 (inside if value and start >= value.start and end <= value.end else outside).append(vector)
         if not inside or not outside:
@@ -121,7 +124,7 @@ class SlotFiller:
         own, others = [0.0], [0.0]
         for example in tool.examples:
             for other in tool.arguments:
-                if value := _value_in(tool, other, example):
+                if value := value_in(tool, other, example):
                     reading = self._read(example.text, (value.start, value.end))
                     before = sum(end <= value.start for _, end in self._read(example.text).places)
                     (own if other is argument else others).append(float(place @ reading.vectors[before]))
@@ -147,7 +150,7 @@ class SlotFiller:
         return self._known[text, hidden]
 
 
-def _value_in(tool: ToolView, argument: Argument, example: Example) -> Candidate | None:
+def value_in(tool: ToolView, argument: Argument, example: Example) -> Candidate | None:
     """Where the text of `example` says its value of `argument`."""
     value = (example.arguments or {}).get(argument.name)
     if value is None:
@@ -162,6 +165,14 @@ def _inside(candidate: Candidate, request: Reading, likeness: Matrix) -> Matrix:
     """The likeness of the words that `candidate` is made of."""
     inside: Matrix = likeness[[start >= candidate.start and end <= candidate.end for start, end in request.places]]
     return inside
+
+
+def _filled(tool: ToolView, rivals: Sequence[Sequence[Rival]], ran: Sequence[Completion]) -> Filled:
+    """The values that are best together."""
+    best = max(product(*rivals), key=_together)
+    chosen = {argument.name: rival.candidate for argument, rival in zip(tool.arguments, best, strict=True) if rival.candidate is not None}
+    missing = tuple(argument.name for argument in tool.arguments if argument.required and argument.name not in chosen)
+    return Filled(chosen, missing, tuple(ran), min([rival.score for rival in best if rival.candidate is not None], default=0.0))
 
 
 def _together(rivals: Sequence[Rival]) -> float:

@@ -1,0 +1,97 @@
+"""Text made into markup that cannot be anything but text: escaped, isolated from its neighbours' direction, and cut to a known size.
+
+Whatever a person, a model or a tool wrote is foreign. It may hold tags, control characters and overrides of the reading
+direction, and be 10 MB long; a saved notebook shows all of it as plain characters and says how much it left out.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+
+__all__ = ["Html", "clean", "compact_json", "foreign", "fold", "left_out", "shorten", "tag"]
+
+_LETTERS_BEFORE_FOLDING = 160
+_SUMMARY_BYTES = 120
+
+
+class Html(str):
+    """Markup. Any other string is text, and is escaped wherever markup is made of it."""
+
+    __slots__ = ()
+
+
+def _visible() -> dict[int, str]:
+    controls = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"} | {0x7F: "\u2421"}
+    stray = dict.fromkeys((*range(0x80, 0xA0), *range(0xD800, 0xE000)), "\ufffd")  # C1 controls; surrogates, which UTF-8 cannot carry
+    directions = {code: f"[U+{code:04X}]" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+    return controls | stray | directions
+
+
+_VISIBLE = _visible()
+
+
+def clean(text: str) -> str:
+    """`text` with control characters and direction overrides shown as signs of their own, so that they act nowhere.
+
+    >>> clean("a\\x1b[31m \\u202egnp")
+    'a␛[31m [U+202E]gnp'
+    """
+    return text.replace("\r\n", "\n").translate(_VISIBLE)
+
+
+def tag(name: str, *content: str, **attributes: str) -> Html:
+    """`<name attribute="...">content</name>`. `cls` is the class, without its prefix; other attributes go by their own name.
+
+    >>> tag("b", "1 < 2", cls="warn")
+    '<b class="pnb-warn">1 &lt; 2</b>'
+    """
+    if cls := attributes.pop("cls", ""):
+        attributes = {"class": f"pnb-{cls}", **attributes}
+    written = "".join(f' {key}="{html.escape(value)}"' for key, value in attributes.items())
+    return Html(f"<{name}{written}>{join(*content)}</{name}>")
+
+
+def join(*content: str) -> Html:
+    """Markup and text, one after the other."""
+    return Html("".join(item if isinstance(item, Html) else html.escape(clean(item)) for item in content))
+
+
+def shorten(text: str, room: int) -> tuple[Html, int]:
+    """The beginning of `text`, escaped, in at most `room` bytes of UTF-8, and how many characters are left out.
+
+    >>> shorten("<b>" * 1000, 20)
+    ('&lt;b&gt;&lt;b&gt;', 2994)
+    """
+    head = text[:room]
+    while (size := len(made := html.escape(clean(head)))) and (size := len(made.encode())) > room:
+        head = head[: len(head) * room // size]
+    return Html(made), len(text) - len(head)
+
+
+def left_out(count: int, what: str = "characters") -> Html:
+    """The note that says how much is not shown; nothing for nothing."""
+    return tag("small", f" … {count:,} more {what} not shown") if count else Html()
+
+
+def foreign(text: str, room: int) -> Html:
+    """Foreign text in a line of ours: at most `room` bytes of it, in a direction of its own."""
+    shown, rest = shorten(text, room)
+    return join(tag("bdi", shown), left_out(rest))
+
+
+def fold(text: str, room: int) -> Html:
+    """A value: as it is when short, else a summary that opens. At most `room` bytes of it."""
+    if len(text) <= _LETTERS_BEFORE_FOLDING and text.count("\n") < 3:
+        return tag("code", foreign(text, room))
+    shown, rest = shorten(text, room)
+    summary = join(tag("code", tag("bdi", shorten(" ".join(text[:400].split()), _SUMMARY_BYTES)[0]), "…"), " ", tag("small", f"{len(text):,} characters"))
+    return tag("details", tag("summary", summary), tag("pre", tag("bdi", shown)), left_out(rest))
+
+
+def compact_json(value: object) -> str:
+    """`value` as JSON on one line; what JSON does not have goes by its type, never by a repr that might tell a secret."""
+    try:
+        return json.dumps(value, ensure_ascii=False, default=lambda other: f"<{type(other).__name__}>")
+    except (TypeError, ValueError, RecursionError):
+        return f"<{type(value).__name__} that is no JSON>"
