@@ -1,6 +1,11 @@
 """The agent to begin with: the first notebook talks with it, and so does `patter-nb call` when no other is named.
 
 It needs no key and no network. Its weather is made up, and says so; its timer rings nowhere. They are here to be called.
+
+>>> get_weather("Paris")
+'In Paris it is rainy and 19 degrees. I made that up.'
+>>> set_timer(5)
+'Your timer for 5 minutes is started.'
 """
 
 from __future__ import annotations
@@ -36,9 +41,6 @@ def get_weather(city: str) -> str:
 
     Args:
         city: The name of the city.
-
-    >>> get_weather("Paris")
-    'In Paris it is windy and 13 degrees. I made that up.'
     """
     number = crc32(city.casefold().encode())
     return f"In {city} it is {_SKIES[number % len(_SKIES)]} and {5 + number % 23} degrees. I made that up."
@@ -58,9 +60,6 @@ def set_timer(minutes: int) -> str:
 
     Args:
         minutes: After how many minutes it should ring.
-
-    >>> set_timer(5)
-    'Your timer for 5 minutes is started.'
     """
     return f"Your timer for {minutes} minute{'s' if minutes != 1 else ''} is started."
 

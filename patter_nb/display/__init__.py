@@ -1,0 +1,60 @@
+"""How each noun shows itself where no kernel runs: static HTML and SVG, and plain text for terminals.
+
+A saved notebook, a page of a code-hosting site or a diff has no JavaScript, no network and often no styles, and still tells
+what happened. Nouns come here by a one-line delegate, `_repr_mimebundle_`; Jupyter itself is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from patter_nb.agent import Agent
+from patter_nb.audio.tracks import PcmTrack
+from patter_nb.display.agent import agent_page, agent_text, provider_page, provider_text, role_of
+from patter_nb.display.error import error_card, error_text
+from patter_nb.display.log import chunk_page, chunk_text, event_page, event_text, log_page, log_text
+from patter_nb.display.markup import Html
+from patter_nb.display.session import session_page, session_text
+from patter_nb.display.sound import track_page, track_text
+from patter_nb.display.style import page
+from patter_nb.display.tools import call_card, call_text, tool_page, tool_text
+from patter_nb.display.turn import turn_page, turn_text, turns_list, turns_text
+from patter_nb.errors import PatterError
+from patter_nb.events import Event
+from patter_nb.llm.base import LLMChunk
+from patter_nb.log import Log
+from patter_nb.session import Session
+from patter_nb.tools.tool import Tool
+from patter_nb.turns import ToolCall, Turn, Turns
+
+__all__ = ["mimebundle"]
+
+_VIEWS: Mapping[type, tuple[Callable[[Any], str], Callable[[Any], Html]]] = {
+    Agent: (agent_text, agent_page),
+    Session: (session_text, session_page),
+    Turn: (turn_text, turn_page),
+    Turns: (turns_text, turns_list),
+    ToolCall: (call_text, call_card),
+    Tool: (tool_text, tool_page),
+    Event: (event_text, event_page),
+    Log: (log_text, log_page),
+    LLMChunk: (chunk_text, chunk_page),
+    PatterError: (error_text, error_card),
+    PcmTrack: (track_text, track_page),
+}
+"""Each noun in words and as markup; a subclass shows itself as its base does."""
+
+
+def mimebundle(thing: object) -> dict[str, str]:
+    """`thing` by MIME type: always "text/plain", and "text/html" for every noun of this package and for providers.
+
+    The HTML stands alone (no script, no external resource), escapes all foreign text, and stays under 100 kB: longer values are
+    folded, then cut, and say by how much. No key is ever in it. An unknown thing gets its repr.
+    """
+    for kind, (in_words, as_markup) in _VIEWS.items():
+        if isinstance(thing, kind):
+            return {"text/plain": in_words(thing), "text/html": str(page(as_markup(thing)))}
+    if role_of(thing) is not None and not isinstance(thing, type):
+        return {"text/plain": provider_text(thing), "text/html": str(page(provider_page(thing)))}
+    return {"text/plain": repr(thing)}

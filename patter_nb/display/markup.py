@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 
-__all__ = ["Html", "clean", "compact_json", "foreign", "fold", "left_out", "shorten", "tag"]
+__all__ = ["Html", "clean", "compact_json", "fold", "foreign", "join", "left_out", "line", "shorten", "tag"]
 
 _LETTERS_BEFORE_FOLDING = 160
 _SUMMARY_BYTES = 120
@@ -54,7 +54,7 @@ def tag(name: str, *content: str, **attributes: str) -> Html:
 
 def join(*content: str) -> Html:
     """Markup and text, one after the other."""
-    return Html("".join(item if isinstance(item, Html) else html.escape(clean(item)) for item in content))
+    return Html("".join(item if isinstance(item, Html) else _escape(item) for item in content))
 
 
 def shorten(text: str, room: int) -> tuple[Html, int]:
@@ -64,9 +64,25 @@ def shorten(text: str, room: int) -> tuple[Html, int]:
     ('&lt;b&gt;&lt;b&gt;', 2994)
     """
     head = text[:room]
-    while (size := len(made := html.escape(clean(head)))) and (size := len(made.encode())) > room:
+    while (size := len((made := _escape(head)).encode())) > room:
         head = head[: len(head) * room // size]
     return Html(made), len(text) - len(head)
+
+
+def line(text: str, letters: int) -> str:
+    """Foreign text in a line of plain text.
+
+    >>> line("one\\ntwo three", 7)
+    'one two… (6 more characters)'
+    """
+    flat = " ".join(text[: 2 * letters].split())
+    shown = flat[:letters]
+    rest = len(text) - len(shown)
+    return clean(shown) + (f"… ({rest:,} more characters)" if len(flat) > letters or len(text) > 2 * letters else "")
+
+
+def _escape(text: str) -> str:
+    return html.escape(clean(text), quote=False)
 
 
 def left_out(count: int, what: str = "characters") -> Html:

@@ -130,6 +130,13 @@ def open_stream(
     )
 
 
+async def warm(llm: object, tools: Sequence[ToolSpec]) -> None:
+    """Have a model load, connect, or read the tools ahead of the first request, if it can; it is told the tools if it takes them."""
+    warmup = getattr(llm, "warmup", None)  # optional in the protocol
+    if warmup is not None:
+        await (warmup(list(tools)) if inspect.signature(warmup).parameters else warmup())
+
+
 async def _from_iterator(chunks: Iterator[AnyChunk]) -> AsyncIterator[AnyChunk]:
     for chunk in chunks:
         yield chunk

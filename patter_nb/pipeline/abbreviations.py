@@ -15,12 +15,12 @@ numbered  an abbreviation only before a number, else a word: "No. 5", "No. I wil
 either    may end a sentence: "Acme Inc. of Boston", "in the U.S. It"; the word that follows tells"""
 
 _TITLE = """
-    mr mrs Ms mx messrs dr drs prof profs rev msgr supt cmdr Hon Gen Col Maj Capt Cpt Sgt Lt Cpl Adm Brig Gov Sen Rep Pres Amb Insp Det Mt
-    vs viz cf e.g i.e eg ie approx esp incl excl
+    mr mrs Ms mx messrs dr drs prof profs rev msgr supt cmdr Hon Gen Col Maj Capt Cpt Sgt Lt Cpl Adm Brig Gov Sen Rep Pres Amb Insp
+    Det Mt vs viz cf e.g i.e eg ie approx esp incl excl
     sig sigg sig.ra sig.na sig.rina sig.ri dott dott.ssa dott.ri prof.ssa ing avv geom Arch Rag On Egr Gent Cav spett cfr p.es
     sra sras srta dra dras dña gral Lic Arq Dn avda av p.ej ej ee
-    Hr hrn Fr dipl bzw bspw vgl sog evtl ggf ggfs inkl exkl zzgl abzgl bzgl geb gest ca z.b d.h u.a o.ä u.ä v.a i.d.r z.t s.o s.u m.e
-    mme mmes mlle mlles mgr MM Pr p.ex
+    Hr hrn Fr dipl bzw bspw vgl sog evtl ggf ggfs inkl exkl zzgl abzgl bzgl geb gest ca z.b d.h u.a o.ä u.ä v.a i.d.r z.t s.o s.u
+    m.e mme mmes mlle mlles mgr MM Pr p.ex
     profa exmo exma ilmo ilma Eng Sto Sta
 """
 _TITLE_PAIRS = ("ad es", "per es", "p. ej", "p. ex", "por ej", "par ex")
@@ -31,16 +31,18 @@ _NUMBERED = """
 """
 
 _EITHER = """
-    etc ecc usw uvm inc ltd jr sr co corp plc bros cie esq st ste ave blvd rd sq pl str hwy rt rte ft lb lbs oz min hr hrs sec dept univ assn est
-    vol vols pp pg pag pagg pág págs sez chap kap bd ziff abs nr nrn tel tél cit op ibid resp mio mrd tsd std jh jhd bhf hbf ud uds vd vds uu apr
+    etc ecc usw uvm inc ltd jr sr co corp plc bros cie esq st ste ave blvd rd sq pl str hwy rt rte ft lb lbs oz min hr hrs sec dept
+    univ assn est vol vols pp pg pag pagg pág págs sez chap kap bd ziff abs nr nrn tel tél cit op ibid resp mio mrd tsd std jh jhd bhf hbf
+    ud uds vd vds uu apr
 """
 _EITHER_PAIRS = ("et al",)
 
 _STARTERS = """
-    The This That These Those There Then They It He She We You I A An In On At As And But So If When While What Where Who Why How Here However
-    Also After Before Now Yes No Not Please Let My Your Our His Her Its For To From With Is Are Was Do Does Did Can Could Would Will Should
-    Thanks Sure
-    Der Die Ein Eine Einen Er Sie Es Wir Ihr Ich Du Und Aber Wenn Dann Dies Diese Dieser Dieses Im Am Zu Bei Mit Auch Nun Hier Da Dort Nach Für
+    The This That These Those There Then They It He She We You I A An In On At As And But So If When While What Where Who Why How
+    Here However Also After Before Now Yes No Not Please Let My Your Our His Her Its For To From With Is Are Was Do Does Did Can Could
+    Would Will Should Thanks Sure
+    Der Die Ein Eine Einen Er Sie Es Wir Ihr Ich Du Und Aber Wenn Dann Dies Diese Dieser Dieses Im Am Zu Bei Mit Auch Nun Hier Da
+    Dort Nach Für
     Il Lo Gli Un Uno Una È Ho Hai Ha Questo Questa Ma Se Quando Non Che Per Con Poi Ora Anche Oggi Domani
     Los Las Unos Unas Es Este Esta Esto Pero Si Sí Cuando Yo Tú Él Ella Ellos En Por Para Luego Ahora También Hoy
     Les Une Des Elle Ils Elles On Nous Vous Je Tu Ce Cet Cette Ces Mais Et Quand Dans Pour Puis Il Oui Non Aussi

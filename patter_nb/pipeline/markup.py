@@ -107,8 +107,8 @@ class Markup(Lookahead):
 
     def _newline(self) -> str:
         if self._line_start:  # a blank line closes whatever was left open
-            for unclosed in (*self._opened.values(), self._labels):
-                unclosed.clear()
+            self._opened = {"*": [], "_": [], "~": []}
+            self._labels = []
             self._code = 0
         self._table = False
         self._target = 0
@@ -167,10 +167,10 @@ class Markup(Lookahead):
             if self.char(end) != mark:
                 return 0
             end += 1
-        for end in range(end, self._at + LONGEST_HELD):
-            if self.char(end) in _LINE_END:
-                return end + len(self.char(end))
-            if self.char(end) not in _BLANK and self.char(end) != self._fence[0]:
+        for i in range(end, end + LONGEST_HELD):
+            if self.char(i) in _LINE_END:
+                return i + len(self.char(i))
+            if self.char(i) not in _BLANK and self.char(i) != self._fence[0]:
                 return 0
         return 0
 
@@ -209,12 +209,12 @@ class Markup(Lookahead):
         length = self._run(mark)
         before, after = self._previous, self.char(self._at + length)
         opened = self._opened[mark]
-        if length >= 3 and mark != "~" and (length > 3 or after in _BLANK_OR_END and not opened):
+        if length >= 3 and mark != "~" and (length > 3 or (after in _BLANK_OR_END and not opened)):
             return self._take(self._at + length, "")  # a rule
         inside_word = before.isalnum() and after.isalnum()
         closes = opened and not before.isspace() and not (inside_word and (mark == "_" or length != opened[-1]))
         opens = after not in _BLANK_OR_END and not (before.isalnum() and (mark == "_" or not (WIDE.match(before) or WIDE.match(after))))
-        if mark == "~" and length != 2 or not (closes or opens):
+        if (mark == "~" and length != 2) or not (closes or opens):
             return self._take(self._at + length)
         if not closes:
             opened.append(length)

@@ -6,6 +6,7 @@ import asyncio
 from typing import Protocol, runtime_checkable
 
 from patter_nb.agent import Agent
+from patter_nb.llm.base import warm
 from patter_nb.pipeline.door import Door
 from patter_nb.pipeline.listener import Listener
 from patter_nb.pipeline.speaker import Speaker
@@ -29,6 +30,7 @@ class Pipeline:
         self._listener = Listener(door)
         self._thinker = Thinker(door)
         self._speaker = Speaker(door)
+        self._adopted: Agent | None = None
 
     @property
     def busy(self) -> bool:
@@ -37,10 +39,14 @@ class Pipeline:
 
     async def adopt(self, agent: Agent) -> None:
         """Use this agent's parts from now on. Loads what can be loaded ahead; raises what fails at that."""
+        before, self._adopted = self._adopted, agent
         self._door.agent = agent
         self._thinker.adopt(agent)
-        parts: tuple[object, ...] = (agent.llm, agent.stt, agent.tts, agent.vad)
-        await asyncio.gather(*(part.warmup() for part in parts if isinstance(part, Warmable)))
+        pairs = ((agent.stt, before and before.stt), (agent.tts, before and before.tts), (agent.vad, before and before.vad))
+        warming = [part.warmup() for part, old in pairs if part is not old and isinstance(part, Warmable)]
+        if before is None or agent.llm is not before.llm or agent.tools != before.tools:
+            warming.append(warm(agent.llm, [tool.spec() for tool in agent.tools]))
+        await asyncio.gather(*warming)
         await self._listener.adopt(agent)
 
     async def hear(self, frame: Frame) -> float:

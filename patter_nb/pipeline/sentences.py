@@ -15,6 +15,7 @@ What has to be seen before a boundary is decided:
 White space belongs to the piece before it, except after a boundary that needs nothing more: that piece is already gone.
 """
 
+# ruff: noqa: RUF001, RUF002  # the signs of many scripts are what this is about
 from __future__ import annotations
 
 import re
@@ -37,7 +38,7 @@ LONGEST = 300
 _ENDS = frozenset(".!?…‼⁇⁈⁉‽")
 _WIDE_ENDS = frozenset("。｡．！？；﹒﹔﹖﹗︒।॥؟؛۔؏։።፧፨។៕။།༎᠃᠉")
 _CLAUSES = frozenset(",;:—–-")
-_WIDE_CLAUSES = frozenset("，、､：،、")
+_WIDE_CLAUSES = frozenset("，、､：،")
 _CLOSING = dict(zip(")]}”»」』）】》〉〕］｝", "([{“«「『（【《〈〔［｛", strict=True))
 _TOGGLES = frozenset('"`')
 _CLOSERS = frozenset(_CLOSING) | frozenset("\"'’›*_~`\u200d")
@@ -202,7 +203,7 @@ class _Scanner(Lookahead):
             return True
         word = _HYPHEN_OR_APOSTROPHE.split(_with_letters_before(tokens))[-1]
         opens_line = self.text[line : self.at].lstrip(_LINE_MARKUP) == word
-        if opens_line and (len(word) == 1 and word.isalpha() or _SECTION.fullmatch(word)):
+        if opens_line and ((len(word) == 1 and word.isalpha()) or _SECTION.fullmatch(word)):
             return False  # "1. First", "A. Yes"
         kind = abbreviation(" ".join((*tokens[-2:-1], word))) or abbreviation(word)
         if kind == "numbered":
@@ -241,9 +242,9 @@ class _Scanner(Lookahead):
         follower = self.char(cut)
         before = text[at - 1]
         spaced = cut > at + 1
-        if mark in _CLAUSES and mark != "—" and not spaced or mark in "-–" and not before.isspace():
+        if (mark in _CLAUSES and mark != "—" and not spaced) or (mark in "-–" and not before.isspace()):
             return 0
-        in_number = before.isdigit() and follower.isdigit() or _CURRENCY.search(text, max(self.start, at - 8), at)
+        in_number = (before.isdigit() and follower.isdigit()) or _CURRENCY.search(text, max(self.start, at - 8), at)
         in_marks = follower in _QUOTES or follower == mark or _unclosed(self.unclosed, text[self.start : at])
         return 0 if in_number or in_marks else cut
 
@@ -291,13 +292,13 @@ class _Scanner(Lookahead):
 
     def _skip_closers(self, i: int) -> int:
         """Past quotation marks, brackets, emphasis and emoji that follow a terminator without a space: they belong to its sentence."""
-        while self.char(i) in _CLOSERS or self.char(i) and unicodedata.category(self.char(i)) in ("So", "Sk", "Mn"):
+        while self.char(i) in _CLOSERS or (self.char(i) and unicodedata.category(self.char(i)) in ("So", "Sk", "Mn")):
             i += 1
         return i
 
     def _weighs(self, end: int, weight: int) -> bool:
         length = end - self.start
-        return length >= weight or length > 0 and length + 2 * len(WIDE.findall(self.text, self.start, end)) >= weight
+        return length >= weight or (length > 0 and length + 2 * len(WIDE.findall(self.text, self.start, end)) >= weight)
 
 
 def _unclosed(before: str, text: str) -> str:
@@ -329,4 +330,4 @@ def _is_ambiguous(word: str) -> bool:
     """Initials, acronyms with periods, and small numbers, which are ordinals in German ("am 3. Oktober"). Han letters are words."""
     if len(word) == 1 and word.isalpha():
         return not WIDE.match(word)
-    return bool(_DOTTED.fullmatch(word)) or word.isdigit() and len(word) <= 2
+    return bool(_DOTTED.fullmatch(word)) or (word.isdigit() and len(word) <= 2)

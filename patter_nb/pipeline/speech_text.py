@@ -16,13 +16,18 @@ _EMOJI = (
     "\U0001f000-\U0001faff\u2600-\u266c\u2670-\u27bf\u231a\u231b\u2328\u23cf\u23e9-\u23fa\u25aa\u25ab\u25b6\u25c0\u25fb-\u25fe"
     "\u2934\u2935\u2b05-\u2b07\u2b1b\u2b1c\u2b50\u2b55\u3030\u303d\u3297\u3299"
 )
-"""Emoji, flags, dingbats and miscellaneous symbols but the musical accidentals (https://unicode.org/Public/UCD/latest/ucd/emoji/emoji-data.txt)."""
+"""Emoji, flags, dingbats and miscellaneous symbols but the musical accidentals.
+
+From https://unicode.org/Public/UCD/latest/ucd/emoji/emoji-data.txt, rounded to blocks where a block is signs only.
+"""
 _MODIFIERS = "\ufe00-\ufe0f\u20e3\U000e0020-\U000e007f"
 """Variation selectors, the keycap (its digit stays), and the tags of regional flags."""
 _JOINER = "\u200d"
 """Joins emoji, and letters in Indic scripts and Persian, where it stays."""
+_SPACE = " \t\r\n\f\v"
 _TOKENS = re.compile(
-    f"(?P<space>[ \t\r\n\f\v]+)|(?P<emoji>[{_EMOJI}]+)|(?P<modifier>[{_MODIFIERS}]+)|(?P<joiner>{_JOINER})|[^ \t\r\n\f\v{_EMOJI}{_MODIFIERS}{_JOINER}]+"
+    f"(?P<space>[{_SPACE}]+)|(?P<emoji>[{_EMOJI}]+)|(?P<modifier>[{_MODIFIERS}]+)|(?P<joiner>{_JOINER})"
+    f"|[^{_SPACE}{_EMOJI}{_MODIFIERS}{_JOINER}]+"
 )
 _CLOSES_UP = frozenset(".,!?;:…)]}")
 _OPENS = frozenset("([{")
@@ -93,7 +98,7 @@ class _Tidy:
                 self._after_emoji = False
             elif kind == "emoji":
                 self._gap = self._after_emoji = True
-            elif kind is None or kind == "joiner" and not self._after_emoji:
+            elif kind is None or (kind == "joiner" and not self._after_emoji):
                 out.append(self._separator(token[0][0]) + token[0])
                 self._last = token[0][-1]
                 self._space = self._gap = self._after_emoji = False
@@ -105,6 +110,6 @@ class _Tidy:
             return ""
         if self._newlines:
             return "\n" * self._newlines
-        if following == "," or self._gap and (following in _CLOSES_UP or self._last in _OPENS):
+        if following == "," or (self._gap and (following in _CLOSES_UP or self._last in _OPENS)):
             return ""  # a table's cell or an emoji stood before it
-        return " " if self._space or self._gap and self._last.isalnum() and following.isalnum() else ""
+        return " " if self._space or (self._gap and self._last.isalnum() and following.isalnum()) else ""

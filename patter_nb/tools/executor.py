@@ -143,7 +143,8 @@ class DefaultToolExecutor:
         return text
 
     async def _within_time(self, tool: Tool, bound: Callable[[], Any], ctx: ToolContext) -> Any:
-        seconds = min(max(tool.timeout_s or self.timeout_s, SHORTEST_TIMEOUT_S), LONGEST_TIMEOUT_S)
+        asked = self.timeout_s if tool.timeout_s is None else tool.timeout_s
+        seconds = min(max(asked, SHORTEST_TIMEOUT_S), LONGEST_TIMEOUT_S)
         task = asyncio.get_running_loop().create_task(_result_of(tool, bound, ctx))
         try:
             await asyncio.wait((task,), timeout=seconds)

@@ -105,6 +105,10 @@ def _signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
         ) from error
     if next(iter(signature.parameters), None) in ("self", "cls"):
         raise PatterConfigError(f"The tool {name} is a method without its object.", hint="Take the bound method: tool(thing.method).")
+    if inspect.isgeneratorfunction(function):
+        raise PatterConfigError(
+            f"The tool {name} is a generator.", hint="Return a list; or make it async, and yield its progress and result."
+        )
     return signature
 
 

@@ -1,6 +1,9 @@
 """Where text is cut for speech. "¦" marks the cuts; it is not part of the text."""
 
+# ruff: noqa: RUF001  # the signs of many scripts are what this is about
 from __future__ import annotations
+
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -11,7 +14,8 @@ from patter_nb.pipeline.sentences import FIRST_MIN, LONGEST, SHORT, SentenceChun
 
 
 def pieces_of(*chunks: str, state: SentenceState | None = None) -> list[str]:
-    state, pieces = state or SentenceState(), []
+    state = state or SentenceState()
+    pieces: list[str] = []
     for chunk in chunks:
         state, new = push(state, chunk)
         pieces += new
@@ -173,7 +177,9 @@ def test_cut(marked: str) -> None:
 @pytest.mark.parametrize(
     "marked",
     [
-        pytest.param("Well, the weather in Paris is mild, ¦with sun, some wind, and later on, a little rain. ¦Yes, really, that is all.", id="comma"),
+        pytest.param(
+            "Well, the weather in Paris is mild, ¦with sun, wind, and later on, a little rain. ¦Yes, really, all of it.", id="comma"
+        ),
         pytest.param("The forecast for tomorrow says this: ¦sun.", id="colon"),
         pytest.param("The sun will be out all day today; ¦the rain comes later.", id="semicolon"),
         pytest.param("The sun will be out all day tomorrow—¦so they say.", id="em dash"),
@@ -274,7 +280,7 @@ def test_state_is_bounded_and_a_value() -> None:
 
 
 def test_the_tables_agree_with_themselves() -> None:
-    assert not [word for word in SENTENCE_STARTERS if abbreviation(word) == "title" and word not in {"On", "Es", "Se", "Ud"}]
+    assert {word for word in SENTENCE_STARTERS if abbreviation(word) == "title"} == {"On"}  # "l'On. Rossi", "On y va"
     assert abbreviation("Dr") == abbreviation("DR") == "title"
     assert abbreviation("Rep") == "title"
     assert abbreviation("rep") is None
@@ -284,8 +290,8 @@ def test_the_tables_agree_with_themselves() -> None:
 PARTS = st.sampled_from(
     list(".!?…,;:—–-\"'“”()[]{}«»「」`*_#>|~•$€ \n\t")
     + list("。！？；，、．।؟؛۔៕།")
-    + ["aA", "b", "It ", "Dr", "U.S", "e.g", "z. B", "No", "Inc", "J", "12", "3.14", "\n\n", "\n- ", "\n1. ", "```", "你", "好", "ह", "ك", "e\u0301", "🎉", " - "]
-    + ["sunny ", "weather", "a" * 40, " " * 40]
+    + "aA b It Dr U.S e.g No Inc J 12 3.14 ``` 你 好 ह ك e\u0301 🎉".split()
+    + ["It ", "z. B", "\n\n", "\n- ", "\n1. ", " - ", "sunny ", "a" * 40, " " * 40]
 )
 TEXTS = st.lists(PARTS, max_size=60).map("".join) | st.text(max_size=200)
 
@@ -299,7 +305,7 @@ def test_pieces_are_the_text_however_it_was_cut(text: str, cuts: list[int], firs
     assert "".join(pieces) == text
     assert pieces_of(*text, state=state) == pieces
     edges = [0, *sorted(cuts), len(text)]
-    assert pieces_of(*(text[a:b] for a, b in zip(edges, edges[1:], strict=False)), state=state) == pieces
+    assert pieces_of(*(text[a:b] for a, b in pairwise(edges)), state=state) == pieces
 
 
 @given(TEXTS)
@@ -309,7 +315,10 @@ def test_pieces_are_short_and_not_empty(text: str) -> None:
     assert all(speakable(piece) or len(piece) > LONGEST // 2 for piece in pieces[:-1])
 
 
-@given(st.lists(st.sampled_from(["It is sunny.", "Dr. Lee is in.", "Is it 3.14?", "Go to a.com now!"]), min_size=1), st.sampled_from([" ", "\n", "  ", "\n\n"]))
+@given(
+    st.lists(st.sampled_from(["It is sunny.", "Dr. Lee is in.", "Is it 3.14?", "Go to a.com now!"]), min_size=1),
+    st.sampled_from([" ", "\n", "  ", "\n\n"]),
+)
 def test_white_space_between_sentences_goes_with_the_one_before(sentences: list[str], space: str) -> None:
     *before, last = sentences
     assert pieces_of(*space.join(sentences)) == [*(sentence + space for sentence in before), last]

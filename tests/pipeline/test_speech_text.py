@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -135,7 +137,8 @@ def test_what_is_too_long_to_wait_for_is_text() -> None:
 # Every mark, alone and in the forms that mean something, between words.
 PARTS = st.sampled_from(
     list("\\`*_~![]()<>|#-+=:/. \t\nxX1é你🎉\u200d\ufe0f\u20e3•")
-    + ["**", "***", "~~", "```", "~~~", "](", "![", "<b>", "</b>", "<br>", "<a href=", "|---|\n", "\n- ", "\n# ", "\n> ", "\n\n", "\n| ", "\n```py\n", "word ", "a_b"]
+    + "** *** ~~ ``` ~~~ ]( ![ <b> </b> <br> <a a_b word".split()
+    + ["|---|\n", "\n- ", "\n# ", "\n> ", "\n\n", "\n| ", "\n```py\n"]
 )
 TEXTS = st.lists(PARTS, max_size=60).map("".join) | st.text(max_size=200)
 
@@ -147,7 +150,7 @@ def test_the_result_does_not_depend_on_the_chunks(text: str, cuts: list[int]) ->
     assert streamed(text) == spoken
     speech = SpeechFilter()
     edges = [0, *sorted(cuts), len(text)]
-    assert "".join(speech.push(text[a:b]) for a, b in zip(edges, edges[1:], strict=False)) + speech.flush() == spoken
+    assert "".join(speech.push(text[a:b]) for a, b in pairwise(edges)) + speech.flush() == spoken
 
 
 @given(TEXTS)
@@ -159,15 +162,18 @@ def test_no_emoji_and_no_gaps_are_left(text: str) -> None:
     assert spoken == spoken.strip(" \t\n\r")
 
 
-WORDS = st.lists(st.sampled_from(["sunny", "Paris", "3", "snake_case", "don't", "C#", "你好", "e.g.", "(well)", "2 * 3"]), min_size=1, max_size=4).map(" ".join)
+WORD = st.sampled_from(["sunny", "Paris", "3", "snake_case", "don't", "C#", "你好", "e.g.", "(well)", "2 * 3"])
+WORDS = st.lists(WORD, min_size=1, max_size=4).map(" ".join)
+PLAIN = WORDS.map(lambda words: (words, words))
+CODE = WORDS.map(lambda words: (f"`{words}`", words))
+MARKS = [("**", "**"), ("*", "*"), ("~~", "~~"), ("<b>", "</b>"), ("[", "](https://a.b/c_d)"), ("![", "](c.png)"), ("🎉 ", " 🎉")]
 
 
 def wrapped(inner: st.SearchStrategy[tuple[str, str]]) -> st.SearchStrategy[tuple[str, str]]:
-    marks = st.sampled_from([("**", "**"), ("*", "*"), ("~~", "~~"), ("<b>", "</b>"), ("[", "](https://a.b/c_d)"), ("![", "](c.png)"), ("🎉 ", " 🎉")])
-    return st.tuples(inner, marks).map(lambda pair: (pair[1][0] + pair[0][0] + pair[1][1], pair[0][1]))
+    return st.tuples(inner, st.sampled_from(MARKS)).map(lambda pair: (pair[1][0] + pair[0][0] + pair[1][1], pair[0][1]))
 
 
-SPANS = WORDS.map(lambda words: (words, words)) | wrapped(WORDS.map(lambda words: (words, words))) | WORDS.map(lambda words: (f"`{words}`", words))
+SPANS = PLAIN | CODE | wrapped(PLAIN)
 LINES = st.tuples(st.sampled_from(["", "- ", "# ", "> ", "* ", "> - "]), st.lists(SPANS, min_size=1, max_size=4)).map(
     lambda line: (line[0] + " ".join(marked for marked, _ in line[1]), " ".join(plain for _, plain in line[1]))
 )

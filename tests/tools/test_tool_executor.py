@@ -8,7 +8,7 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -129,11 +129,14 @@ async def test_async_functions_coroutine_makers_and_async_objects_are_awaited() 
         await asyncio.sleep(0)
         return text
 
+    def made(text: str) -> Awaitable[str]:
+        return later(text)
+
     class Later:
         async def __call__(self, text: str) -> str:
             return await later(text)
 
-    tools = [tool(later), Tool("made", handler=lambda text: later(text)), Tool("object", handler=Later())]
+    tools = [tool(later), tool(made), Tool("object", handler=Later())]
     run = DefaultToolExecutor(tools)
     assert [await run.execute(name, {"text": "hi"}) for name in ("later", "made", "object")] == ["hi"] * 3
     assert [item.is_async for item in tools] == [True, False, True]
@@ -385,9 +388,9 @@ async def test_row_30_the_time_allowed(monkeypatch: pytest.MonkeyPatch, own: flo
     allowed: list[float] = []
     wait = asyncio.wait
 
-    async def noting(tasks: Any, *, timeout: float) -> Any:
-        allowed.append(timeout)
-        return await wait(tasks, timeout=timeout)
+    async def noting(tasks: Any, **options: float) -> Any:
+        allowed.append(options["timeout"])
+        return await wait(tasks)
 
     monkeypatch.setattr(asyncio, "wait", noting)
     await DefaultToolExecutor([Tool("give", handler=lambda: 1, timeout_s=own)], timeout_s=general).execute("give", "")
@@ -501,9 +504,11 @@ class Switch:
         self.calls = 0
         self.gate = asyncio.Event()
         self.gate.set()
+        self.entered = asyncio.Event()
 
     async def __call__(self) -> str:
         self.calls += 1
+        self.entered.set()
         await self.gate.wait()
         if self.broken:
             raise OSError("down")
@@ -522,10 +527,10 @@ async def test_row_32_five_failures_pause_the_tool_and_one_probe_at_a_time_tries
     switch.gate.clear()
     switch.broken = False
     burst = [asyncio.ensure_future(run.execute("switch", "")) for _ in range(20)]
-    done, _ = await asyncio.wait(burst, return_when=asyncio.FIRST_EXCEPTION)
-    while len(done) < 19:
-        more, _ = await asyncio.wait(set(burst) - done, return_when=asyncio.FIRST_COMPLETED)
-        done |= more
+    ended = asyncio.as_completed(burst)
+    for _ in burst[1:]:  # all but the probe, which waits at the gate
+        with pytest.raises(ToolCallError):
+            await next(ended)
     assert switch.calls == 6
     switch.gate.set()
     results = await asyncio.gather(*burst, return_exceptions=True)
@@ -545,10 +550,10 @@ async def test_cancelled_calls_do_not_open_the_circuit() -> None:
     switch = Switch()
     switch.gate.clear()
     run = DefaultToolExecutor([Tool("switch", handler=switch)])
-    for expected in range(1, 7):
+    for _ in range(6):
+        switch.entered.clear()
         call = asyncio.ensure_future(run.execute("switch", ""))
-        while switch.calls < expected:
-            await asyncio.sleep(0)
+        await switch.entered.wait()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call

@@ -1,0 +1,53 @@
+"""Numbers as a person reads them, with their unit, and never more digits than were measured."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+__all__ = ["count", "duration", "money", "tokens"]
+
+
+def duration(ms: float) -> str:
+    """Milliseconds in short.
+
+    >>> duration(4.24), duration(742.3), duration(2140), duration(312_000)
+    ('4.2 ms', '742 ms', '2.1 s', '5 min 12 s')
+    """
+    if ms < 9.95:
+        return f"{ms:.1f} ms"
+    if ms < 999.5:
+        return f"{ms:.0f} ms"
+    if ms < 99_950:
+        return f"{ms / 1000:.1f} s"
+    return f"{ms / 1000 // 60:.0f} min {ms / 1000 % 60:.0f} s"
+
+
+def count(number: int, what: str) -> str:
+    """A number of things.
+
+    >>> count(1, "turn"), count(3_000, "chunk")
+    ('1 turn', '3,000 chunks')
+    """
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def money(cost: Decimal | None) -> str:
+    """USD; nothing where it runs here, "unpriced" where the price is unknown.
+
+    >>> money(Decimal(0)), money(Decimal("0.00042")), money(None)
+    ('$0 (runs here)', '$0.0004', 'unpriced')
+    """
+    if cost is None:
+        return "unpriced"
+    return f"${cost:.4f}" if cost else "$0 (runs here)"
+
+
+def tokens(usage: dict[str, int]) -> str:
+    """What the model read and wrote, as far as it was told.
+
+    >>> tokens({"input_tokens": 1212, "output_tokens": 34, "cache_read_tokens": 900})
+    '1,212 tokens in, 34 out, 900 cache read'
+    """
+    names = {"input_tokens": "in", "output_tokens": "out"}
+    told = [(number, names.get(name, name.removesuffix("_tokens").replace("_", " "))) for name, number in usage.items()]
+    return ", ".join(f"{number:,} {'tokens ' if place == 0 else ''}{name}" for place, (number, name) in enumerate(told)) or "tokens not told"

@@ -1,0 +1,84 @@
+"""Where the time went between the person's last word and the agent's first sound: one bar whose parts sum to the gap that was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from patter_nb.display.figures import duration
+from patter_nb.display.markup import Html, join, tag
+
+__all__ = ["Part", "bar", "parts"]
+
+_COLOURS = {"endpointing": "#8492a6", "first token": "#0d9488", "playback": "#f59e0b"}
+_HATCHED = "#8b7cc0"
+_ROUNDING_MS = 1.0
+_WIDTH = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A share of the response, in milliseconds. One that was not `measured` by itself is what the measured ones leave."""
+
+    name: str
+    ms: float
+    measured: bool = True
+
+
+def parts(latency: Mapping[str, float]) -> tuple[Part, ...]:
+    """The parts of `latency["response"]`, in order, which sum to it; none where it was not measured.
+
+    The words are transcribed while endpointing waits, so "stt" is no part of its own. What lies between the model's first token
+    and the first sound (its first sentence, tools, the voice) is not measured apart.
+
+    >>> [(part.name, part.ms) for part in parts({"endpointing": 500, "llm_first_token": 200, "tts_first_audio": 450, "response": 1000})]
+    [('endpointing', 500), ('first token', 200), ('first sentence, tools and voice', 250), ('playback', 50)]
+    """
+    response = latency.get("response")
+    if response is None:
+        return ()
+    ended, token, sound = (latency.get(name) for name in ("endpointing", "llm_first_token", "tts_first_audio"))
+    if ended is None or sound is None or ended + sound > response + _ROUNDING_MS:
+        return (Part("not measured apart", response, measured=False),)
+    known = [Part("endpointing", ended)]
+    if token is None or token > sound:
+        known.append(Part("to the first sound", sound, measured=False))
+    else:
+        known += [Part("first token", token), Part("first sentence, tools and voice", sound - token, measured=False)]
+    known.append(Part("playback", max(0.0, response - ended - sound)))
+    return tuple(part for part in known if part.ms > 0)
+
+
+def bar(latency: Mapping[str, float]) -> Html:
+    """The bar and its legend, or a word that there was nothing to measure; then what else was measured."""
+    shares = parts(latency)
+    if not shares:
+        return _others(latency, "response not measured")
+    total = sum(part.ms for part in shares)
+    drawn, at = "", 0.0
+    for part in shares:
+        width = part.ms / total * _WIDTH
+        drawn += _rect(part, at, width)
+        at += width
+    told = "; ".join(f"{part.name} {duration(part.ms)}" for part in shares)
+    svg = f'<svg viewBox="0 0 1000 12" height="12" preserveAspectRatio="none" role="img" aria-label="{told}">{drawn}</svg>'
+    legend = (tag("li", f"{part.name} ", tag("b", duration(part.ms)), style=f"--c:{_fill(part)}") for part in shares)
+    return join(Html(svg), tag("ul", *legend, cls="key"), _others(latency, f"response {duration(latency['response'])}, from the last word to the first sound"))
+
+
+def _rect(part: Part, at: float, width: float) -> str:
+    if part.measured:
+        return f'<rect x="{at:.1f}" width="{width:.1f}" height="12" fill="{_COLOURS[part.name]}"/>'
+    return f'<path d="M{at:.1f} 6h{width:.1f}" stroke="{_HATCHED}" stroke-width="12" stroke-dasharray="4 3"/>'
+
+
+def _fill(part: Part) -> str:
+    if part.measured:
+        return _COLOURS[part.name]
+    return f"repeating-linear-gradient(90deg,{_HATCHED} 0 2px,transparent 2px 3px)"
+
+
+def _others(latency: Mapping[str, float], headline: str) -> Html:
+    names = {"stt": "words after", "llm_first_token": "first token after", "tools": "tools took", "tts_first_audio": "first sound made after"}
+    told = [f"{name} {duration(latency[key])}" for key, name in names.items() if key in latency]
+    return tag("p", " · ".join((headline, *told)), cls="dim")

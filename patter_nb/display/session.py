@@ -1,0 +1,54 @@
+"""A session at one glance: its state in a word, who hears, thinks and speaks, what it has come to, and its last turns."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from patter_nb.display.agent import stages
+from patter_nb.display.figures import count, money
+from patter_nb.display.markup import Html, foreign, join, line, tag
+from patter_nb.display.turn import TURNS_SHOWN, beside, clean_line, turn_text, turns_list
+from patter_nb.session import Session
+
+__all__ = ["session_page", "session_text"]
+
+_MOODS = {"ready": "ok", "listening": "you", "thinking": "warn", "calling": "warn", "speaking": "agent", "paused": "warn"}
+
+
+def session_text(session: Session) -> str:
+    """The session in lines of plain text."""
+    known = beside(session.events)
+    turns = session.turns[-TURNS_SHOWN:]
+    before = [f"… {count(len(session.turns) - len(turns), 'earlier turn')}"] if len(session.turns) > len(turns) else []
+    lines = [f"Session {line(session.name, 60)}: {_state(session)}", *(f"  {word:14}{line(what, 120)}" for word, what in stages(session.agent.parts()))]
+    said = [turn_text(turn, known[turn.id]) if turn.id in known else turn_text(turn) for turn in turns]
+    return "\n".join((*lines, f"  {_counts(session)}", *before, *said))
+
+
+def session_page(session: Session) -> Html:
+    """The session as it is at this moment; a saved notebook keeps that."""
+    head = tag("div", tag("b", "Session ", foreign(session.name, 100)), " ", tag("span", "● ", _state(session), cls=_MOODS.get(session.state, "dim")))
+    runs = tag("dl", *(join(tag("dt", word), tag("dd", tag("b", foreign(what, 200)))) for word, what in stages(session.agent.parts())))
+    said = turns_list(session.turns, beside(session.events)) if len(session.turns) else tag("p", "Nothing was said yet. Try: ", tag("code", _TRY), cls="dim")
+    return join(head, runs, tag("p", _counts(session), cls="dim"), said)
+
+
+_TRY = 'await session.ask("What can you do?")'
+
+
+def _state(session: Session) -> str:
+    """The state in a word; a tool that runs is named."""
+    if session.state == "calling" and len(session.turns):
+        running = [line(call.name, 64) for call in session.turns[-1].tool_calls if call.status == "running"]
+        return " ".join(("Calling", ", ".join(running)))
+    return session.state.capitalize()
+
+
+def _counts(session: Session) -> str:
+    asked = [turn for turn in session.turns if turn.requests]
+    prices = [turn.cost for turn in asked]
+    known = [price for price in prices if price is not None]
+    unpriced = len(prices) - len(known)
+    cost = money(sum(known, Decimal(0))) + (f" + {count(unpriced, 'unpriced turn')}" if unpriced else "") if known else money(None)
+    figures = [count(len(session.turns), "turn"), count(len(session.tool_calls), "tool call"), count(len(session.chunks), "chunk")]
+    return clean_line(*figures, count(len(session.events), "event"), *([cost] if asked else []))

@@ -1,0 +1,43 @@
+"""Sound as its outline: loudest sample of each short stretch, so that one sees who spoke when. It cannot be played; it weighs 3 kB."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from patter_nb.audio.tracks import PcmTrack
+from patter_nb.display.figures import duration
+from patter_nb.display.markup import Html, join, tag
+
+__all__ = ["track_page", "track_text"]
+
+_STRETCHES = 240
+_HEIGHT = 32
+
+
+def track_text(track: PcmTrack) -> str:
+    """Length and rate."""
+    return f"<{_told(track)}>"
+
+
+def track_page(track: PcmTrack) -> Html:
+    """The outline, with length and rate."""
+    if not len(track):
+        return tag("small", _told(track))
+    path = "".join(f"M{place} {_HEIGHT // 2 - half}v{2 * half}" for place, half in enumerate(_halves(track)))
+    told = _told(track)
+    svg = (
+        f'<svg viewBox="-1 0 {_STRETCHES + 1} {_HEIGHT}" height="{_HEIGHT}" preserveAspectRatio="none" role="img" aria-label="{told}">'
+        f'<path d="{path}" fill="none" stroke="currentColor" stroke-width=".6"/></svg>'
+    )
+    return join(Html(svg), tag("small", told))
+
+
+def _told(track: PcmTrack) -> str:
+    return f"{duration(len(track) * 1000 / track.rate)} of sound, {track.rate:,} Hz"
+
+
+def _halves(track: PcmTrack) -> list[int]:
+    """For each stretch half the height of its line, at least 1, on the square root of the amplitude, so that quiet speech is seen."""
+    edges = np.linspace(0, len(track), _STRETCHES + 1).astype(int)
+    peaks = [int(np.abs(track.slice(start, stop).astype(np.int32)).max(initial=0)) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return [max(1, round((peak / 32768) ** 0.5 * (_HEIGHT // 2 - 1))) for peak in peaks]

@@ -1,0 +1,85 @@
+"""How everything looks: one short style sheet that travels with each output, since a saved notebook has nothing else.
+
+Colours come from JupyterLab's own variables where it has them, else from a light and a dark palette; a card paints its own
+ground, so that its text can be read on any page. Some hosts strip all styles: the markup has to read well by itself.
+"""
+
+from __future__ import annotations
+
+from patter_nb.display.markup import Html, join
+
+__all__ = ["DARK", "LIGHT", "STYLE", "page"]
+
+LIGHT = {
+    "ink": "#1f2328",
+    "dim": "#59636e",
+    "ghost": "#868e98",
+    "line": "#d8dee4",
+    "ground": "#ffffff",
+    "you": "#1d4ed8",
+    "agent": "#0f766e",
+    "ok": "#15803d",
+    "warn": "#b45309",
+    "bad": "#b91c1c",
+    "tool": "#6d28d9",
+}
+DARK = {
+    "ink": "#e6e8eb",
+    "dim": "#9aa4af",
+    "ghost": "#77818d",
+    "line": "#343a42",
+    "ground": "#16191d",
+    "you": "#8ab0ff",
+    "agent": "#2dd4bf",
+    "ok": "#4ade80",
+    "warn": "#fbb04d",
+    "bad": "#fb8585",
+    "tool": "#b79cff",
+}
+_JUPYTERLAB = {"ink": "content-font-color1", "dim": "content-font-color2", "line": "border-color2", "ground": "layout-color0"}
+
+
+def _palette(colours: dict[str, str]) -> str:
+    """The variables of one palette, JupyterLab's own first."""
+    of_lab = {name: f"var(--jp-{own},{colours[name]})" for name, own in _JUPYTERLAB.items()}
+    return "".join(f"--{name}:{value};" for name, value in (colours | of_lab).items())
+
+
+_RULES = """
+.pnb.pnb{color:var(--ink);background:var(--ground);border:1px solid var(--line);border-radius:6px;padding:8px 14px;max-width:56em;box-sizing:border-box;\
+font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+.pnb.pnb :is(p,dl,ol,ul,pre,table,dd){margin:0;padding:0;font-size:inherit}
+.pnb.pnb :is(code,pre){font:12px/1.5 var(--jp-code-font-family,ui-monospace,monospace);white-space:pre-wrap;background:none;padding:0;color:inherit}
+.pnb.pnb pre{max-height:20em;overflow:auto;border-left:2px solid var(--line);padding-left:8px}
+.pnb :is(small,th,summary,.pnb-dim){color:var(--dim);font-size:12px;font-weight:400}
+.pnb summary{cursor:pointer}
+.pnb dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:2px 12px}
+.pnb dt{color:var(--dim);font-weight:400}
+.pnb .pnb-talk{grid-template-columns:3em minmax(0,1fr);gap:6px 8px;margin:4px 0}
+.pnb .pnb-talk dt{font-weight:600}
+.pnb .pnb-you{color:var(--you)}.pnb .pnb-agent{color:var(--agent)}
+.pnb .pnb-ok{color:var(--ok)}.pnb .pnb-warn{color:var(--warn)}.pnb .pnb-bad{color:var(--bad)}
+.pnb s{color:var(--ghost);text-decoration:none}
+.pnb .pnb-card{border:1px solid var(--line);border-left:3px solid var(--tool);border-radius:4px;padding:4px 10px;margin:6px 0}
+.pnb .pnb-error{border-left-color:var(--bad)}
+.pnb :is(ol,ul){list-style:none}
+.pnb ol>li+li{border-top:1px solid var(--line);margin-top:8px;padding-top:6px}
+.pnb .pnb-key{display:flex;flex-wrap:wrap;gap:0 14px;font-size:12px}
+.pnb .pnb-key li::before{content:"";display:inline-block;width:9px;height:9px;margin-right:5px;background:var(--c)}
+.pnb .pnb-chunks i{font-size:0;border-left:1px solid var(--ghost)}
+.pnb table{border-collapse:collapse;width:100%;border:0}
+.pnb.pnb :is(td,th){text-align:start;vertical-align:top;padding:1px 12px 1px 0;white-space:normal;background:none;border:0}
+.pnb svg{display:block;width:100%;margin:4px 0}
+"""
+
+STYLE = Html(
+    f"<style>.pnb{{{_palette(LIGHT)}}}"
+    f"@media(prefers-color-scheme:dark){{body:not([data-jp-theme-light=true],.vscode-light) .pnb{{{_palette(DARK)}}}}}"
+    f":is([data-jp-theme-light=false],.vscode-dark,html[theme=dark]) .pnb{{{_palette(DARK)}}}"
+    f"{_RULES.replace(chr(10), '')}</style>"
+)
+
+
+def page(*content: str) -> Html:
+    """One output that stands alone."""
+    return Html(f'<div class="pnb">{STYLE}{join(*content)}</div>')

@@ -1,0 +1,231 @@
+"""A turn as it was lived: what was said, what was heard of it and what never was, the tools between, what it took and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from patter_nb.display.error import error_card, error_text
+from patter_nb.display.figures import count, duration, money, tokens
+from patter_nb.display.latency import bar
+from patter_nb.display.markup import Html, foreign, join, left_out, line, shorten, tag
+from patter_nb.display.tools import call_card, call_text
+from patter_nb.events import Event, LLMChunked, LLMRequested, PlaybackEnded, PlaybackStarted, SessionStarted
+from patter_nb.llm.base import LLMChunk
+from patter_nb.turns import LLMRequest, Turn
+
+__all__ = ["Beside", "beside", "turn_item", "turn_page", "turn_text", "turns_list", "turns_text"]
+
+TURNS_SHOWN = 20
+
+_SOURCES = {"speech": "spoken", "typed": "typed", "say": "said by itself", "greeting": "greeting"}
+_MOODS = {"running": "dim", "completed": "ok", "interrupted": "warn", "failed": "bad", "offered": "warn"}
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the log knows of a turn: the chunks of each request, in order, and how long the agent's voice was heard (None: not at all)."""
+
+    chunks: Sequence[Sequence[LLMChunk]] = ()
+    heard_ms: float | None = None
+
+
+NOTHING = Beside()
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much of a turn is shown: bytes of each line and of each value, and how many tool calls."""
+
+    line: int
+    value: int
+    calls: int
+
+
+FULL = Room(line=6000, value=1500, calls=10)
+BRIEF = Room(line=400, value=200, calls=3)
+
+
+def beside(events: Iterable[Event]) -> dict[int, Beside]:
+    """What the log knows of its turns, by their numbers."""
+    chunks: dict[int, list[list[LLMChunk]]] = {}
+    heard_ms: dict[int, float] = {}
+    rate, began = 0, 0
+    for event in events:
+        match event.body:
+            case SessionStarted(_, sample_rate):
+                rate = sample_rate
+            case LLMRequested() if event.turn is not None:
+                chunks.setdefault(event.turn, []).append([])
+            case LLMChunked(_, chunk) if event.turn in chunks:
+                chunks[event.turn][-1].append(chunk)
+            case PlaybackStarted(position):
+                began = position
+            case PlaybackEnded(position) if event.turn is not None and rate:
+                heard_ms[event.turn] = heard_ms.get(event.turn, 0.0) + (position - began) * 1000 / rate
+    return {turn: Beside(chunks.get(turn, []), heard_ms.get(turn)) for turn in chunks.keys() | heard_ms.keys()}
+
+
+# --- in words
+
+
+def turn_text(turn: Turn, known: Beside = NOTHING) -> str:
+    """The turn in lines of plain text."""
+    lines = [f"Turn {turn.id}: {turn.status} ({_source(turn)})"]
+    if turn.user_text:
+        lines.append(f"  you    {line(turn.user_text, 400)}")
+    lines += [f"  tool   {call_text(call)}" for call in turn.tool_calls[:10]]
+    heard, rest = _heard(turn)
+    if heard or rest:
+        unheard = f"{' ' if heard else ''}[not heard: {line(rest, 400)}]" if rest else ""
+        lines.append(f"  agent  {line(heard, 400)}{unheard}")
+    lines += [f"         {note}" for note in _notes(turn, known)]
+    if turn.error is not None:
+        lines.append("  " + error_text(turn.error).replace("\n", "\n  "))
+    return "\n".join((*lines, f"  {_figures(turn)}"))
+
+
+def turns_text(turns: Sequence[Turn]) -> str:
+    """The last turns, one below the other."""
+    shown = turns[-TURNS_SHOWN:]
+    before = [f"… {count(len(turns) - len(shown), 'earlier turn')}"] if len(turns) > len(shown) else []
+    return "\n".join((count(len(turns), "turn"), *before, *(turn_text(turn) for turn in shown)))
+
+
+def _source(turn: Turn) -> str:
+    return _SOURCES.get(turn.source, turn.source)
+
+
+def _heard(turn: Turn) -> tuple[str, str]:
+    """What was heard of the answer, and the rest. A text that the heard one does not begin is shown whole after it."""
+    if turn.agent_text.startswith(turn.heard_text):
+        return turn.heard_text, turn.agent_text[len(turn.heard_text) :].strip()
+    return turn.heard_text, turn.agent_text
+
+
+def _notes(turn: Turn, known: Beside) -> list[str]:
+    heard, rest = _heard(turn)
+    match turn.status:
+        case "interrupted" if known.heard_ms:
+            return [f"interrupted after {duration(known.heard_ms)}" + ("; the rest was never heard" if rest else "")]
+        case "interrupted":
+            words = len(heard.split())
+            return [f"interrupted after {count(words, 'word')}; the rest was never heard" if words else "interrupted before the first word"]
+        case "offered":
+            return ["came too late to be answered unasked: await session.accept(turn) answers it"]
+        case "running":
+            return ["still running"]
+    return ["not heard yet"] if rest and not heard else ["the rest was not heard"] if rest else []
+
+
+def _figures(turn: Turn) -> str:
+    """One line: who answered, tokens, cost, response."""
+    response = turn.latency.get("response")
+    asked = [" ".join(filter(None, (turn.provider, turn.model))), tokens(turn.usage), money(turn.cost)] if turn.requests else ["no model was asked"]
+    return clean_line(*asked, f"response {duration(response)}" if response is not None else "response not measured")
+
+
+def clean_line(*figures: str) -> str:
+    """Figures in a row."""
+    return " · ".join(line(figure, 120) for figure in figures)
+
+
+# --- as markup
+
+
+def turn_page(turn: Turn, known: Beside = NOTHING) -> Html:
+    """The whole turn."""
+    return join(_head(turn), _talk(turn, known, FULL), tag("p", _figures(turn), cls="dim"), bar(turn.latency), _requests(turn, known))
+
+
+def turn_item(turn: Turn, known: Beside = NOTHING) -> Html:
+    """The turn as one of many."""
+    return join(_head(turn), _talk(turn, known, BRIEF), tag("p", _figures(turn), cls="dim"))
+
+
+def turns_list(turns: Sequence[Turn], known: dict[int, Beside] | None = None) -> Html:
+    """The last turns, in order."""
+    shown = turns[-TURNS_SHOWN:]
+    before = len(turns) - len(shown)
+    note = [tag("p", tag("small", f"… {count(before, 'earlier turn')} not shown"))] if before else []
+    return join(*note, tag("ol", *(tag("li", turn_item(turn, (known or {}).get(turn.id, NOTHING))) for turn in shown)))
+
+
+def _head(turn: Turn) -> Html:
+    return tag("div", tag("b", f"Turn {turn.id} "), tag("span", turn.status, cls=_MOODS[turn.status]), tag("small", f" {_source(turn)}"))
+
+
+def _talk(turn: Turn, known: Beside, room: Room) -> Html:
+    """Who said what, in order: the person, the tools, the agent, what went wrong."""
+    heard, rest = _heard(turn)
+    rows = []
+    if turn.user_text:
+        rows.append(_row("you", foreign(turn.user_text, room.line)))
+    if turn.tool_calls:
+        cards = [call_card(call, room=room.value) for call in turn.tool_calls[: room.calls]]
+        rows.append(_row("tools", *cards, left_out(len(turn.tool_calls) - len(cards), "calls")))
+    notes = [tag("div", tag("small", note, cls="warn" if turn.status in ("interrupted", "offered") else "dim")) for note in _notes(turn, known)]
+    if heard or rest:
+        rows.append(_row("agent", _said(heard, rest, room), *notes))
+    elif notes:
+        rows.append(_row("agent", *notes))
+    failed = [error_card(turn.error, room=room.line // 2)] if turn.error is not None else []
+    return join(tag("dl", *rows, cls="talk"), *failed)
+
+
+def _row(who: str, *what: str) -> Html:
+    return join(tag("dt", who, cls=who), tag("dd", *what))
+
+
+def _said(heard: str, rest: str, room: Room) -> Html:
+    """Ink and ghost in one run of text, so that a right-to-left answer stays one."""
+    ink, unseen = shorten(heard, room.line)
+    ghost, more = shorten(rest, room.line)
+    unheard = [" ", tag("s", ghost), left_out(more)] if rest else []
+    return tag("bdi", ink, left_out(unseen), *unheard)
+
+
+def _requests(turn: Turn, known: Beside) -> Html:
+    """Each request with its chunks, folded."""
+    if not turn.requests:
+        return Html()
+    share = 30_000 // len(turn.requests)
+    rounds = [_request(request, known.chunks[place] if place < len(known.chunks) else (), share) for place, request in enumerate(turn.requests[:20])]
+    number = sum(map(len, known.chunks))
+    title = count(len(turn.requests), "request") + (f", {count(number, 'chunk')}" if number else "")
+    return tag("details", tag("summary", title), *rounds, left_out(len(turn.requests[20:]), "requests"))
+
+
+def _request(request: LLMRequest, chunks: Sequence[LLMChunk], room: int) -> Html:
+    told = [f"round {request.round}", f"{count(len(request.messages), 'message')} after {request.carried:,} carried"]
+    if request.usage is not None:
+        usage = request.usage
+        told.append(tokens({name: number for name, number in (("input_tokens", usage.input_tokens), ("output_tokens", usage.output_tokens)) if number is not None}))
+    told.append(f"finished: {request.finish_reason}" if request.finish_reason else "not finished")
+    return join(tag("p", clean_line(*told), cls="dim"), *chunk_lines(chunks, room))
+
+
+def chunk_lines(chunks: Sequence[LLMChunk], room: int) -> list[Html]:
+    """The chunks as they came, a line for each kind, with their borders; at most `room` bytes."""
+    kinds = ("text", "reasoning", "tool_call")
+    streams = {kind: [chunk for chunk in chunks if chunk.type == kind] for kind in kinds}
+    present = [kind for kind in kinds if streams[kind]]
+    return [_stream(kind.replace("_", " "), streams[kind], room // len(present)) for kind in present]
+
+
+def _stream(name: str, chunks: Sequence[LLMChunk], room: int) -> Html:
+    border, pieces, used = "<i>|</i>", [], 0
+    for chunk in chunks:
+        piece, rest = shorten(_words(chunk), room)
+        used += len(piece.encode()) + len(border)
+        if used > room:
+            break
+        pieces.append(join(piece, left_out(rest)))
+    told = tag("small", f"{name}, {count(len(chunks), 'chunk')} ")
+    return tag("div", told, tag("code", tag("bdi", Html(border.join(pieces))), cls="chunks"), left_out(len(chunks) - len(pieces), "chunks"))
+
+
+def _words(chunk: LLMChunk) -> str:
+    if chunk.type == "tool_call":
+        return f"{chunk.name or ''}{' ' if chunk.name and chunk.arguments else ''}{chunk.arguments or ''}"
+    return chunk.content or ""

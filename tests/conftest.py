@@ -1,0 +1,19 @@
+"""What every test may rely on: the local models are there before a test that loads them runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from patter_nb.downloads import ensure_local_models
+
+
+@pytest.fixture(scope="session")
+def local_models() -> None:
+    """The models of the local stack, fetched where they are missing; what stands in the way of that fails the test."""
+    ensure_local_models()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("models"):
+            item.fixturenames.insert(0, "local_models")  # type: ignore[attr-defined]  # tests written as functions have it
