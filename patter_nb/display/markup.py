@@ -21,23 +21,23 @@ class Html(str):
     __slots__ = ()
 
 
-def _visible() -> dict[int, str]:
-    controls = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"} | {0x7F: "\u2421"}
-    stray = dict.fromkeys((*range(0x80, 0xA0), *range(0xD800, 0xE000)), "\ufffd")  # C1 controls; surrogates, which UTF-8 cannot carry
-    directions = {code: f"[U+{code:04X}]" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-    return controls | stray | directions
+def _written_out() -> dict[int, str]:
+    short = (*(code for code in range(0x20) if chr(code) not in "\n\t"), *range(0x7F, 0xA0))
+    directions = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    surrogates = range(0xD800, 0xE000)  # UTF-8 cannot carry one alone
+    return {code: f"\\x{code:02x}" for code in short} | {code: f"\\u{code:04x}" for code in (*directions, *surrogates)}
 
 
-_VISIBLE = _visible()
+_WRITTEN_OUT = _written_out()
 
 
 def clean(text: str) -> str:
-    """`text` with control characters and direction overrides shown as signs of their own, so that they act nowhere.
+    r"""`text` with control characters and direction overrides written out, so that they act nowhere.
 
-    >>> clean("a\\x1b[31m \\u202egnp")
-    'a␛[31m [U+202E]gnp'
+    >>> print(clean("a\x1b[31m \u202egnp"))
+    a\x1b[31m \u202egnp
     """
-    return text.replace("\r\n", "\n").translate(_VISIBLE)
+    return text.replace("\r\n", "\n").translate(_WRITTEN_OUT)
 
 
 def tag(name: str, *content: str, **attributes: str) -> Html:
@@ -70,9 +70,9 @@ def shorten(text: str, room: int) -> tuple[Html, int]:
 
 
 def line(text: str, letters: int) -> str:
-    """Foreign text in a line of plain text.
+    r"""Foreign text in a line of plain text.
 
-    >>> line("one\\ntwo three", 7)
+    >>> line("one\ntwo three", 7)
     'one two… (6 more characters)'
     """
     flat = " ".join(text[: 2 * letters].split())

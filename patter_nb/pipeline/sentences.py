@@ -46,6 +46,7 @@ _OPENERS = "".join(_CLOSING.values()) + "\"'‘„‚‹*_~`!¿¡"
 _QUOTES = frozenset("\"'“‘„«‹「『")
 _CONTINUES = frozenset(",;:)]")
 _BULLETS = frozenset("#>|•◦▪‣")
+_SPANISH_OPENERS = frozenset("¿¡")
 _AFTER_NUMBER = frozenset(".)")
 
 _LATER_MARKS = re.compile("[" + re.escape("".join(_ENDS | _WIDE_ENDS)) + r"\n]")
@@ -214,7 +215,7 @@ class _Scanner(Lookahead):
 
     def _opens_sentence(self, i: int) -> bool:
         if not self.char(i).isupper():
-            return False
+            return self.char(i) in _SPANISH_OPENERS
         end = i
         while self.char(end).isalpha():
             end += 1

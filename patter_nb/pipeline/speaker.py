@@ -12,6 +12,7 @@ from patter_nb.audio.frames import Pcm
 from patter_nb.audio.resampling import Resampler
 from patter_nb.events import GuardrailHit
 from patter_nb.pipeline.door import Door, first_hit, resolved, within
+from patter_nb.pipeline.sentences import speakable
 from patter_nb.pipeline.speech_text import SpeechFilter
 from patter_nb.step.effects import Speak
 from patter_nb.step.inputs import AudioMade, PieceChecked, PieceSpoken
@@ -89,7 +90,7 @@ class Speaker:
         text = self._filter.piece(text)
         for transform in self._door.agent.text_transforms:
             text = transform(text)
-        return text.strip()
+        return text.strip() if speakable(text) else ""
 
     async def _synthesize(self, tts: TTS, asked: Speak, text: str | None) -> None:
         hooks, context = self._door.agent.hooks, self._door.context(asked.turn)

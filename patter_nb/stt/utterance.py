@@ -13,24 +13,24 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Final, Generic, TypeVar
 
 import numpy as np
 
 from patter_nb.audio.frames import FRAME_MS, SAMPLE_RATE, AudioFormat, Pcm
 from patter_nb.audio.level import NoiseFloor, level_db
-from patter_nb.errors import AudioError
+from patter_nb.errors import AudioError, PatterError
 from patter_nb.inference import NativeModel
-from patter_nb.stt.base import Transcript, Word
+from patter_nb.stt.base import Transcript
 from patter_nb.transports.base import Frame
 
-__all__ = ["Heard", "Stretch", "Utterance", "UtteranceSTT"]
+__all__ = ["Stretch", "Utterance", "UtteranceSTT"]
 
 Model = TypeVar("Model")
 
-LEAD: Final = 10
-"""Frames kept before the first sound: a consonant may begin below the floor."""
+LEAD: Final = 5
+"""Frames kept before the first sound: a consonant may begin below the floor. More makes Moonshine's first word worse."""
 TAIL: Final = 8
 """Frames kept after the last sound; when they are over, the person pauses. Shorter than the silence that makes the pipeline ask for the final."""
 LONGEST: Final = 750
@@ -40,14 +40,6 @@ _CUT_WITHIN: Final = 250
 _SOUND_DB: Final = 6.0
 """A frame that stands this far above the room is sound. Low, because silence that counts as sound costs a little time, and lost sound costs words."""
 _LOWEST_FLOOR_DB: Final = -75.0
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What a model made of a stretch of sound. Times of words count from its start; without words the model does not say them."""
-
-    text: str
-    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +65,8 @@ class Utterance:
         self._start = start
         self._onset: int | None = None
         self._last = start
-        self._done: list[Heard] = []
-        self._heard = Heard("")
+        self._before: list[str] = []
+        self._text = ""
         self._heard_to = start
 
     @property
@@ -106,21 +98,20 @@ class Utterance:
         """The sound of `stretch`."""
         return np.concatenate(self._frames[stretch.start - self._start : stretch.stop - self._start])
 
-    def take(self, stretch: Stretch, heard: Heard) -> None:
-        """`heard` is what the model made of `stretch`."""
-        offset_ms = stretch.start * FRAME_MS
-        self._heard = Heard(heard.text.strip(), tuple(_moved(word, offset_ms) for word in heard.words))
+    def take(self, stretch: Stretch, text: str) -> None:
+        """`text` is what the model made of `stretch`."""
+        self._text = text.strip()
         self._heard_to = stretch.stop
         if stretch.cut:
-            self._done.append(self._heard)
-            self._heard = Heard("")
+            self._before.append(self._text)
+            self._text = ""
             del self._frames[: stretch.stop - self._start], self._levels[: stretch.stop - self._start]
             self._start = self._onset = stretch.stop
 
-    def transcript(self, *, is_final: bool) -> Transcript:
+    @property
+    def text(self) -> str:
         """What was heard so far."""
-        parts = [part for part in (*self._done, self._heard) if part.text]
-        return Transcript(" ".join(part.text for part in parts), is_final, tuple(word for part in parts for word in part.words))
+        return " ".join(part for part in (*self._before, self._text) if part)
 
     def _quietest(self, stop: int) -> int:
         """The frame with the least sound among the last ones before `stop`."""
@@ -145,8 +136,8 @@ class UtteranceSTT(ABC, Generic[Model]):
         """The model, ready to run. Called on the model's thread."""
 
     @abstractmethod
-    def _transcribe(self, model: Model, pcm: Pcm) -> Heard:
-        """The words in `pcm`, 16 kHz, at least 20 ms and at most 15 s. Called on the model's thread."""
+    def _transcribe(self, model: Model, pcm: Pcm) -> str:
+        """The words in `pcm`, 20 ms to 15 s of sound at 16 kHz; "" when nothing was said. Called on the model's thread."""
 
     def _unload(self, model: Model) -> None:
         """Free what the garbage collector would not."""
@@ -177,14 +168,13 @@ class UtteranceSTT(ABC, Generic[Model]):
             utterance = self._utterances[0]
             if (stretch := utterance.due()) is not None:
                 utterance.take(stretch, await self._hear(utterance, stretch))
-                partial = utterance.transcript(is_final=False)
-                if not utterance.finalized and partial.text not in ("", shown):
-                    shown = partial.text
-                    yield partial
+                if not utterance.finalized and utterance.text not in ("", shown):
+                    shown = utterance.text
+                    yield Transcript(shown, is_final=False)
             elif utterance.finalized:
                 self._utterances.popleft()
                 shown = ""
-                yield utterance.transcript(is_final=True)
+                yield Transcript(utterance.text, is_final=True)
             else:
                 self._changed.clear()
                 await self._changed.wait()
@@ -194,21 +184,20 @@ class UtteranceSTT(ABC, Generic[Model]):
         self._changed.set()
         await self._native.aclose()
 
-    async def _hear(self, utterance: Utterance, stretch: Stretch) -> Heard:
-        pcm, heard = utterance.pcm(stretch), False
+    async def _hear(self, utterance: Utterance, stretch: Stretch) -> str:
+        pcm = utterance.pcm(stretch)
         try:
-            result = await self._native.run(lambda model: self._transcribe(model, pcm))
-            heard = True
-            return result
-        finally:
-            if not heard and self._utterances[0] is utterance:
-                self._drop(utterance)
+            return await self._native.run(lambda model: self._transcribe(model, pcm))
+        except PatterError:
+            self._drop(utterance)
+            raise
 
     def _drop(self, utterance: Utterance) -> None:
-        """Give an utterance up after an error, so that the next one can be heard."""
-        self._utterances.popleft()
-        if not utterance.finalized:
-            self._utterances.appendleft(self._next(utterance.end))
+        """Give an utterance up after an error, so that `transcripts` called again goes on with the next sound."""
+        if self._utterances[0] is utterance:
+            self._utterances.popleft()
+            if not utterance.finalized:
+                self._utterances.appendleft(self._next(utterance.end))
 
     def _next(self, start: int) -> Utterance:
         return Utterance(start, self.partial_ms // FRAME_MS)
@@ -218,8 +207,3 @@ class UtteranceSTT(ABC, Generic[Model]):
         self._changed = asyncio.Event()
         self._floor = NoiseFloor(_LOWEST_FLOOR_DB)
         self._utterances = deque([self._next(0)])
-
-
-def _moved(word: Word, ms: float) -> Word:
-    start = None if word.start_ms is None else word.start_ms + ms
-    return replace(word, start_ms=start, stop_ms=None if word.stop_ms is None else word.stop_ms + ms)

@@ -108,6 +108,7 @@ CASES = {
     "acronym, then a name": "He lives in the U.S. Virgin Islands.",
     "acronym, then small letters": "The U.S. economy grows.",
     "time, then a starter": "Come at 5 p.m. ¦We start then.",
+    "time, then a question": "Está abierto a las 3 p.m. ¦¿Quiere ir?",
     "company, then a starter": "She works for Acme Inc. ¦They make anvils.",
     "list closed by etc.": "Bring apples, pears, etc. ¦Then we bake.",
     "no as an answer": "No. ¦That is wrong, I think.",
