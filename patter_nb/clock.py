@@ -44,7 +44,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """Session time moves only by `advance`; sleepers wake in order, each before time moves past it.
+    """Session time moves only by `advance`. Sleepers are woken in order, and run when the event loop next gets its turn.
 
     `wall` False makes wall time the same as session time, so that a test's measurements are exact.
     """
@@ -69,7 +69,9 @@ class ManualClock:
         await waker
 
     def advance(self, ms: float) -> None:
-        """Move session time on by `ms` milliseconds and wake whoever slept until then."""
+        """Move session time on by `ms` milliseconds and wake whoever slept until then. Time does not go back: `ValueError`."""
+        if ms < 0:
+            raise ValueError(f"time cannot move by {ms} ms")
         target = self._now_ms + ms
         while self._sleepers and self._sleepers[0][0] <= target:
             t_ms, _, waker = heapq.heappop(self._sleepers)

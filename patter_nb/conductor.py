@@ -15,6 +15,7 @@ import numpy as np
 from patter_nb.agent import Agent
 from patter_nb.audio.level import level_db
 from patter_nb.errors import PatterError
+from patter_nb.events import Stage
 from patter_nb.log import CURSOR_VALUES, FRAME_VALUES, Log
 from patter_nb.pipeline.door import Door
 from patter_nb.pipeline.outbox import Outbox
@@ -41,7 +42,7 @@ class Conductor:
         self.log = Log(transport.output.sample_rate)
         self.loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[None] = self.loop.create_future()
-        self.tasks = Tasks(self._progressed, self._crashed)
+        self.tasks = Tasks(self._progressed, lambda error: self._fail("session", error))
         self._transport = transport
         self._door = Door(agent, name, self.clock, transport, self.tasks, self.feed, lambda: self.state.history, self._progressed)
         self._pipeline = Pipeline(self._door)
@@ -50,20 +51,21 @@ class Conductor:
         self._alarm: tuple[float, asyncio.Task[None]] | None = None
         self._progress = asyncio.Event()
         self._origin_s = self.clock.wall_s()
+        self._error: PatterError | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Load what can be loaded, greet, and begin to hear. Raises what fails at loading, with nothing left open."""
         try:
             await self._pipeline.adopt(self.state.agent)
         except BaseException:
-            await self._pipeline.aclose()
-            await self._transport.aclose()
+            await self._close()
             raise
         self._origin_s = self.clock.wall_s()
         self.feed(Start(self._transport.output.sample_rate, self._transport.plays))
         self.tasks.spawn(self._pump(self._transport), "hearing the person")
-        self.tasks.spawn(self._watch_loop(), "watching the loop")
+        self._watching = self.loop.create_task(self._watch_loop(), name="watching the loop")
 
     # --- inputs and steps
 
@@ -143,7 +145,7 @@ class Conductor:
     # --- the transport
 
     async def _pump(self, transport: Transport) -> None:
-        with self._door.reporting("transport", None):
+        try:
             async with closing(transport.inputs()) as inputs:
                 async for given in inputs:
                     await self._take(given)
@@ -152,7 +154,10 @@ class Conductor:
                     if transport.exhausted and self.state.at_rest and not self._busy:
                         self.feed(Stop("the person has finished"))
                         return
-        self.feed(Stop("the transport was closed"))
+        except Exception as error:  # noqa: BLE001  # a transport may be anybody's
+            self._fail("transport", error)
+        else:
+            self.feed(Stop("the transport was closed"))
 
     async def _take(self, given: TransportInput) -> None:
         match given:
@@ -186,41 +191,42 @@ class Conductor:
 
     # --- the end
 
-    def _crashed(self, error: BaseException) -> None:
-        """A task failed where nothing should: the session can't go on, and whoever waits for it is told."""
+    def _fail(self, stage: Stage, error: BaseException) -> None:
+        """Something failed that the session can't go on without: it ends, and whoever waits for it is told."""
         logger.error("session %s failed", self.name, exc_info=error)
-        if self.closed.done():
-            return
-        wrapped = as_patter_error("session", error) if isinstance(error, Exception) else PatterError(f"session failed: {error!r}")
-        self.closed.set_exception(wrapped)
-        self.closed.exception()  # seen: `Session.wait` raises it to whoever asks
-        self.feed(Failure(None, "session", wrapped))
+        self._error = as_patter_error(stage, error)
+        self.feed(Failure(None, stage, self._error))
         self.feed(Stop("it failed"))
 
     async def _watch_loop(self) -> None:
         """Notice that the loop is closing under a live session, close what can be closed, and say what to do instead."""
         try:
-            await self.loop.create_future()
+            await asyncio.wait([self.closed])
         except asyncio.CancelledError:
             if self.state.life == "live":
-                self._closing = asyncio.current_task()
                 self.feed(Stop("its event loop closed"))
+                await asyncio.wait([self.closed])
                 hint = "keep it open: `async with phone.serve(agent) as session`, or `await session.wait()` at the end."
                 logger.warning("session %s was cancelled because its event loop closed; %s", self.name, hint)
                 warnings.warn(f"Session {self.name!r} was cancelled because its event loop closed; {hint}", RuntimeWarning, stacklevel=2)
-                await self._close()
             raise
 
     async def _close(self) -> None:
-        """Close everything this session opened; an error at that is the session's last."""
-        await self.tasks.cancel()
+        """Close everything this session opened, whatever fails at that."""
         try:
-            await self._pipeline.aclose()
-            await self._transport.aclose()
-        except PatterError as error:
-            logger.error("session %s could not close: %s", self.name, error)
-            if not self.closed.done():
-                self.closed.set_exception(error)
-                self.closed.exception()  # seen: `Session.wait` raises it to whoever asks
-        if not self.closed.done():
-            self.closed.set_result(None)
+            await self.tasks.cancel()
+            await self._closed_or_failed(self._pipeline)
+            await self._closed_or_failed(self._transport)
+        finally:
+            if self._error is None:
+                self.closed.set_result(None)
+            else:
+                self.closed.set_exception(self._error)
+                self.closed.exception()  # seen: `wait` and `stop` raise it to whoever asks
+
+    async def _closed_or_failed(self, part: Pipeline | Transport) -> None:
+        try:
+            await part.aclose()
+        except Exception as error:  # noqa: BLE001  # a provider's or a transport's own; it travels by `closed`
+            logger.error("session %s could not close", self.name, exc_info=error)
+            self._error = self._error or as_patter_error("transport" if part is self._transport else "session", error)

@@ -1,7 +1,7 @@
 """Where native models are loaded and run: one thread for each, never the event loop, and never a word to anyone else's server.
 
-Native libraries are not reentrant, and a call into one cannot be interrupted. So each model lives with the one thread that may touch it; a caller that
-is cancelled leaves at once, and the call it had begun ends on that thread before the next one starts.
+Native libraries are not reentrant, and a call into one cannot be interrupted. So each model lives with the one thread that may
+touch it; a caller that is cancelled leaves at once, and the call it had begun ends on that thread before the next one starts.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ def _cores() -> int:
 def import_native(package: str, needed_for: str, extra: str = "local") -> ModuleType:
     """Import a package of local inference; raises `MissingExtra`, naming `extra` and `needed_for`.
 
-    Every local package comes through here, because piper and faster-whisper import onnxruntime, and from 1.29 on onnxruntime reports each
-    process to its vendor unless ORT_DISABLE_TELEMETRY is set before its import; its own switch, `disable_telemetry_events()`, comes too late.
+    Every local package comes through here, because piper and faster-whisper import onnxruntime, and from 1.29 on onnxruntime
+    reports each process to its vendor unless ORT_DISABLE_TELEMETRY is set before its import; its own switch,
+    `disable_telemetry_events()`, comes too late.
     """
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
@@ -65,8 +66,8 @@ def onnx_session(path: str, *, threads: int, needed_for: str) -> Any:
 class NativeModel(Generic[Model]):
     """A model that is loaded on first use, and the thread it lives on.
 
-    `load` and every call run on that thread, one after another. What they raise arrives at the caller: a `PatterError` as it is, anything else as the
-    cause of one that names the model. After `aclose` the next call loads it again.
+    `load` and every call run on that thread, one after another. What they raise arrives at the caller: a `PatterError` as it is,
+    anything else as the cause of one that names the model. After `aclose` the next call loads it again.
 
     >>> model = NativeModel("adder", lambda: 40)
     >>> asyncio.run(model.run(lambda loaded: loaded + 2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from json import dumps
 from os import PathLike
 from typing import IO, overload
@@ -56,7 +56,7 @@ class Log(Sequence[Event]):
     def write(self, target: str | PathLike[str] | IO[str]) -> None:
         """Write events.jsonl: one JSON object a line, as in `Event.to_dict`."""
         if isinstance(target, (str, PathLike)):
-            with open(target, "w", encoding="utf-8") as file:
+            with open(target, "w", encoding="utf-8", errors="backslashreplace") as file:  # a lone surrogate then is a JSON escape
                 self.write(file)
             return
         for event in self._events:
@@ -78,3 +78,8 @@ class Log(Sequence[Event]):
     def __repr__(self) -> str:
         seconds = len(self.heard) / SAMPLE_RATE
         return f"<Log: {len(self)} events, {seconds:.1f} s heard, {len(self.spoken) / self.spoken.rate:.1f} s spoken>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
+        from patter_nb.display import mimebundle
+
+        return mimebundle(self)

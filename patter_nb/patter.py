@@ -14,6 +14,7 @@ from patter_nb.session import Session
 from patter_nb.stt.base import STT
 from patter_nb.transports.base import Transport
 from patter_nb.tts.base import TTS
+from patter_nb.vad import with_ears
 from patter_nb.vad.base import VAD
 
 if TYPE_CHECKING:
@@ -85,10 +86,15 @@ class Patter:
         Raises `PatterConfigError`, at once, for what cannot be served.
         """
         reject_unknown("serve", unknown, ("llm", "transport", "name"))
+        if not isinstance(name, str) or not name:
+            raise PatterConfigError(f"A session cannot be named {name!r:.80}.", hint='Use text, for example name="main".')
+        if transport is not None and not isinstance(transport, Transport):
+            raise PatterConfigError(f"transport is {transport!r:.80}, not a transport.", hint='For example WavTransport("question.wav", "answer.wav").')
         if not isinstance(agent, Agent):
             raise PatterConfigError(f"serve() was given {type(agent).__name__}, not an agent.", hint="Make one: Patter().agent(...).")
         if llm is not None and agent.llm is not None:
             raise PatterConfigError("Two language models: the agent has one, and serve() was given another.", hint="Pass llm= to one of them only.")
+        _require_free(name, transport)
         return Serving(_serve(_complete(agent, llm), transport, name))
 
 
@@ -134,23 +140,30 @@ def _complete(agent: Agent, llm: LLMProvider | None) -> Agent:
             )
             raise PatterConfigError("The agent has no language model.", hint=hint)
         agent = agent.replace(llm=LocalLLM())
-    if agent.stt is not None and agent.vad is None:
-        from patter_nb.vad.silero import SileroVAD
+    return with_ears(agent)
 
-        agent = agent.replace(vad=SileroVAD())
-    return agent
+
+def _require_free(name: str, transport: Transport | None) -> None:
+    """Raise unless a session `name` may start, or go on, with `transport`."""
+    session = _live.get(name)
+    if session is None or session.is_over or transport is None or transport is session.transport:
+        return
+    raise PatterConfigError(
+        f"The session {name!r} is live, with another transport.",
+        hint="End it first: await session.stop(). Or give this one a name of its own: serve(agent, transport=..., name=...).",
+    )
 
 
 async def _serve(agent: Agent, transport: Transport | None, name: str) -> Session:
+    _require_free(name, transport)
     session = _live.get(name)
-    if session is not None and session.is_live_here:
-        session.adopt(agent)
+    if session is not None and not session.is_over:
+        await session.adopt(agent)
         return session
     from patter_nb.transports.keyboard import KeyboardTransport
 
-    session = Session(agent, transport=transport if transport is not None else KeyboardTransport(), name=name)
-    await session.start()
-    _live[name] = session
+    session = _live[name] = Session(agent, transport=transport if transport is not None else KeyboardTransport(), name=name)
     session.on_closed(lambda: _live.pop(name, None) if _live.get(name) is session else None)
+    await session.start()
     return session
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Literal, TypeVar
 
 from patter_nb.agent import PARTS, Agent, reject_unknown
@@ -16,6 +16,7 @@ from patter_nb.step.inputs import Accept, Failure, Say, Stop, Swap
 from patter_nb.tools.tool import Tool, tool
 from patter_nb.transports.base import Transport, Typed
 from patter_nb.turns import ToolCall, Turn, Turns
+from patter_nb.vad import with_ears
 
 Result = TypeVar("Result")
 
@@ -35,7 +36,9 @@ class Session:
         self.name = name
         self.turns = Turns()
         """All turns so far, folded from the log."""
+        self.transport = transport
         self._conductor = Conductor(agent, transport, name)
+        self._started = asyncio.Event()
         self._conductor.log.subscribe(self.turns.fold)
 
     @property
@@ -74,20 +77,27 @@ class Session:
         return self._conductor.state.history
 
     @property
-    def is_live_here(self) -> bool:
-        """Whether it is live, in the running event loop."""
-        return self._conductor.state.life == "live" and self._conductor.loop is asyncio.get_running_loop()
+    def is_over(self) -> bool:
+        """Whether it has ended, or its event loop has."""
+        return self.state == "stopped" or self._conductor.closed.done() or self._conductor.loop.is_closed()
 
     async def start(self) -> None:
         """Load what can be loaded and begin to hear; `serve` does this. Raises what fails at loading."""
-        await self._conductor.start()
+        try:
+            await self._conductor.start()
+        finally:
+            self._started.set()
 
     def on_closed(self, act: Callable[[], object]) -> None:
         """Call `act` once the session is closed."""
         self._conductor.closed.add_done_callback(lambda _: act())
 
-    def adopt(self, agent: Agent) -> AgentChanged:
-        """Go on as another agent from the next turn on, keeping the history: `use` with every part."""
+    async def adopt(self, agent: Agent) -> AgentChanged:
+        """Go on as another agent from the next turn on, keeping the history: `use` with every part. Waits for `start`."""
+        return await self._at_home(lambda: self._adopt(agent))
+
+    async def _adopt(self, agent: Agent) -> AgentChanged:
+        await self._started.wait()
         return self._change(agent, "turn")
 
     # --- talking
@@ -100,16 +110,26 @@ class Session:
         Raises `PatterConfigError` for empty text, and for a session that is over.
         """
         _require_text("ask", text)
+        return await self._at_home(lambda: self._ask(text, timeout_s))
+
+    async def _ask(self, text: str, timeout_s: float | None) -> Turn:
         self._require_live()
         self._conductor.feed(Typed(text))
         turn = self.turns[-1]
-        if timeout_s is not None:
-            self._conductor.tasks.spawn(self._expire(turn, timeout_s), "timeout")
-        return await self._over(turn)
+        if timeout_s is None:
+            return await self._over(turn)
+        timer = self._conductor.tasks.spawn(self._expire(turn, timeout_s), "timeout")
+        try:
+            return await self._over(turn)
+        finally:
+            timer.cancel()
 
     async def say(self, text: str) -> Turn:
         """The agent speaks `text` by itself, once it is free. Returns when its sound is handed over."""
         _require_text("say", text)
+        return await self._at_home(lambda: self._say(text))
+
+    async def _say(self, text: str) -> Turn:
         self._require_live()
         ahead = len(self._conductor.state.queue)
 
@@ -126,7 +146,12 @@ class Session:
 
     async def accept(self, turn: Turn) -> Turn:
         """Answer a turn that was only offered, because it came too late. Returns as `ask` does."""
+        return await self._at_home(lambda: self._accept(turn))
+
+    async def _accept(self, turn: Turn) -> Turn:
         self._require_live()
+        if not any(turn is own for own in self.turns):
+            raise PatterConfigError(f"Turn {turn.id} is not one of this session's.", hint="Take it from session.turns.")
         if turn.status != "offered":
             raise PatterConfigError(f"Turn {turn.id} is {turn.status}.", hint='Only a turn with status "offered" can be accepted.')
         self._conductor.feed(Accept(turn.id))
@@ -134,17 +159,38 @@ class Session:
 
     async def wait_turn(self) -> Turn:
         """The next turn to be over: answered and heard, failed, interrupted, or offered because it came too late."""
+        return await self._at_home(self._wait_turn)
+
+    async def _wait_turn(self) -> Turn:
         self._require_live()
         return self._turn_of(await self._event(lambda event: isinstance(event.body, (TurnHeard, TurnOffered, SessionStopped))))
 
     async def wait(self) -> None:
         """Return when the session is over. Raises the `PatterError` that ended it, if one did."""
-        await asyncio.shield(self._conductor.closed)
+        await self._at_home(self._closed)
 
     async def stop(self) -> None:
-        """End the session; whatever is being said is cut off. Stopping twice is the same as once."""
+        """End the session; whatever is being said is cut off. Stopping twice is the same as once.
+
+        Raises the `PatterError` that ended it or came up at its end, if one did: a recording that could not be written, say.
+        """
+        await self._at_home(self._stop)
+
+    async def _stop(self) -> None:
         self._conductor.feed(Stop("stop() was called"))
-        await asyncio.wait([self._conductor.closed])
+        await self._closed()
+
+    async def _closed(self) -> None:
+        await asyncio.shield(self._conductor.closed)
+
+    async def _at_home(self, talk: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """The outcome of `talk`, awaited in the session's loop, from whatever loop this is."""
+        loop = self._conductor.loop
+        if asyncio.get_running_loop() is loop or self._conductor.closed.done():
+            return await talk()
+        if not loop.is_running():
+            raise PatterConfigError("The event loop of this session does not run.", hint="Keep it open: await session.wait() at its end.")
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(talk(), loop))
 
     async def _over(self, turn: Turn) -> Turn:
         if turn.status == "running":
@@ -169,11 +215,11 @@ class Session:
         return self.turns.by_id(event.turn)
 
     async def _expire(self, turn: Turn, timeout_s: float) -> None:
-        conductor, epoch = self._conductor, self._conductor.state.epoch
+        conductor = self._conductor
         await conductor.clock.sleep_until(conductor.clock.now_ms() + timeout_s * 1000)
         if turn.status == "running":
             error = RequestTimeout(f"No complete answer within {timeout_s} s.", hint="Raise timeout_s, or take a faster model.")
-            conductor.feed(Failure(epoch, "session", error))
+            conductor.feed(Failure(conductor.state.epoch, "session", error))
 
     def _require_live(self) -> None:
         if self._conductor.state.life != "live":
@@ -191,7 +237,7 @@ class Session:
         if when not in ("turn", "now"):
             raise PatterConfigError(f"when={when!r} is unknown.", hint='Use when="turn" or when="now".')
         reject_unknown("use", parts, PARTS)
-        return self._in_loop(lambda: self._change(self.agent.replace(**parts), when))
+        return self._in_loop(lambda: self._change(with_ears(self.agent.replace(**parts)), when))
 
     def _change(self, agent: Agent, when: Literal["turn", "now"]) -> AgentChanged:
         self._require_live()
@@ -206,14 +252,16 @@ class Session:
         try:
             here = asyncio.get_running_loop() is loop
         except RuntimeError:
-            here = not loop.is_running()
-        if here:
+            here = False
+        if here or loop.is_closed():
             return act()
 
         async def acting() -> Result:
             return act()
 
-        return asyncio.run_coroutine_threadsafe(acting(), loop).result()
+        if loop.is_running():
+            return asyncio.run_coroutine_threadsafe(acting(), loop).result()
+        return loop.run_until_complete(acting())
 
     def _set(self, name: str, value: object) -> None:
         part: dict[str, Any] = {name: value}
@@ -233,7 +281,7 @@ class Session:
         """Decorator: add a function as a tool, or replace the tool of that name, from the next turn on."""
         if fn is None:
             return lambda fn: self.tool(fn, **options)
-        made = fn if isinstance(fn, Tool) else tool(fn, **options)
+        made: Tool = tool(fn, **options)
         self.use(tools=(*(other for other in self.agent.tools if other.name != made.name), made))
         return made
 

@@ -55,10 +55,11 @@ class Tasks:
         await asyncio.gather(*others, return_exceptions=True)
 
 
-def as_patter_error(stage: Stage, error: Exception) -> PatterError:
+def as_patter_error(stage: Stage, error: BaseException) -> PatterError:
     """`error` as one of our family, with the original as its cause."""
     if isinstance(error, PatterError):
         return error
-    wrapped = PatterError(f"{stage} failed: {type(error).__name__}: {error}", hint="The cause is chained to this error; the session goes on.")
+    told = ": ".join(part for part in (type(error).__name__, str(error)) if part)
+    wrapped = PatterError(f"{stage} failed: {told}", hint="Its cause is chained to this error, as __cause__.")
     wrapped.__cause__ = error
     return wrapped

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from json import JSONDecodeError, loads
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from patter_nb.errors import PatterError
 from patter_nb.events import (
@@ -124,26 +124,26 @@ class Turns(Sequence[Turn]):
 
     def __init__(self) -> None:
         self._turns: dict[int, Turn] = {}
+        self._voice: dict[str, float] = {}
         self._marks: dict[str, float] = {}
 
     def fold(self, event: Event) -> None:
         """Take in one more event."""
         body, now = event.body, event.wall_s
         if isinstance(body, SpeechStopped):
-            self._marks = {"last_voice": now - body.silence_ms / 1000}
+            self._voice = {"last_voice": now - body.silence_ms / 1000}
             return
         if isinstance(body, TranscriptFinal):
-            self._marks["words"] = now
+            self._voice["words"] = now
             return
         if event.turn is None:
             return
         if isinstance(body, TurnStarted):
             turn = self._turns[event.turn] = Turn(event.turn, body.source, body.text)
-            if body.source == "speech":
-                _measure(turn, "endpointing", self._marks, "last_voice", now)
-                if "words" in self._marks:
-                    _measure(turn, "stt", self._marks, "last_voice", self._marks["words"])
-            self._marks["turn"] = now
+            self._marks = {"turn": now, **(self._voice if body.source == "speech" else {})}
+            _measure(turn, "endpointing", self._marks, "last_voice", now)
+            if "words" in self._marks:
+                _measure(turn, "stt", self._marks, "last_voice", self._marks["words"])
             return
         turn = self._turns[event.turn]
         if isinstance(body, (LLMRequested, LLMChunked, ToolCalled, ToolEnded)):
@@ -165,17 +165,20 @@ class Turns(Sequence[Turn]):
                 turn.requests[-1] = replace(turn.requests[-1], finish_reason=chunk.finish_reason)
             case ToolCalled(id, name, arguments):
                 self._marks[f"called {id}"] = now
+                if not any(call.status == "running" for call in turn.tool_calls):
+                    self._marks["tools"] = now
                 turn.tool_calls.append(ToolCall(id, name, parsed_arguments(arguments)))
             case ToolEnded():
                 self._end_tool(turn, body, now)
 
     def _end_tool(self, turn: Turn, body: ToolEnded, now: float) -> None:
         took = (now - self._marks.get(f"called {body.id}", now)) * 1000
-        turn.latency["tools"] = round(turn.latency.get("tools", 0.0) + took, 1)
         for place, call in enumerate(turn.tool_calls):
             if call.id == body.id and call.status == "running":
                 result = body.content if body.status == "completed" else None
                 turn.tool_calls[place] = replace(call, result=result, error=body.error, status=body.status, duration_ms=round(took, 1))
+        if not any(call.status == "running" for call in turn.tool_calls) and "tools" in self._marks:
+            turn.latency["tools"] = round(turn.latency.get("tools", 0.0) + (now - self._marks["tools"]) * 1000, 1)
 
     def _fold_speech(self, turn: Turn, body: object, now: float) -> None:
         match body:
@@ -187,7 +190,7 @@ class Turns(Sequence[Turn]):
                 self._set_piece(turn, index, text)
             case AudioSent() if "tts_first_audio" not in turn.latency:
                 _measure(turn, "tts_first_audio", self._marks, "turn", now)
-            case PlaybackStarted() if "response" not in turn.latency and turn.source == "speech":
+            case PlaybackStarted() if "response" not in turn.latency:
                 _measure(turn, "response", self._marks, "last_voice", now)
             case StageFailed(error=error):
                 turn.error = error
@@ -206,8 +209,15 @@ class Turns(Sequence[Turn]):
         turn._pieces[index] = text
         turn.agent_text = "".join(text for at, text in sorted(turn._pieces.items()) if at not in turn._fillers).strip()
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> Turn: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Turn]: ...
+    def __getitem__(self, index: int | slice) -> Turn | list[Turn]:
         return list(self._turns.values())[index]
+
+    def __iter__(self) -> Iterator[Turn]:
+        return iter(tuple(self._turns.values()))
 
     def __len__(self) -> int:
         return len(self._turns)

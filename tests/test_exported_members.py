@@ -45,9 +45,3 @@ def test_dir_tells_the_names_before_they_are_used() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="LocaLLM"):
         patter_nb.LocaLLM  # noqa: B018
-
-
-def test_the_version_is_the_packages() -> None:
-    import importlib.metadata
-
-    assert importlib.metadata.version("patter-nb") == patter_nb.__version__

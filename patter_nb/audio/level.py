@@ -14,7 +14,8 @@ SILENCE_DB = -96.0
 """The level of digital silence: half a quantisation step of PCM16."""
 
 _RISE_DB = 3.0 * FRAME_MS / 1000
-"""The floor rises by 3 dB a second: speech has a gap sooner than that lifts the floor into it, a fan that starts is forgotten in seconds."""
+"""The floor rises by 3 dB a second: speech has a gap sooner than that lifts the floor into it, a fan that starts is forgotten in
+seconds."""
 _FALL = 0.3
 """Of the way down to a quieter frame, the floor goes this much: one odd frame does not pull it down, the gap between two words does."""
 _HIGHEST_START_DB = -50.0

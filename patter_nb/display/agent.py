@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from patter_nb.agent import Agent, Guardrail
 from patter_nb.display.figures import count, duration
@@ -32,7 +33,8 @@ def provider_text(provider: object) -> str:
 
 def provider_page(provider: object) -> Html:
     """Its part and its name, nothing else."""
-    return tag("div", tag("small", f"{role_of(provider)} "), tag("b", foreign(_name(provider), 400)), tag("small", f" {type(provider).__name__}"))
+    name, kind = tag("b", foreign(_name(provider), 400)), tag("small", f" {type(provider).__name__}")
+    return tag("div", tag("small", f"{role_of(provider)} "), name, kind)
 
 
 def _name(provider: object) -> str:
@@ -58,7 +60,7 @@ def agent_page(agent: Agent) -> Html:
     parts = [_row(word, tag("b", foreign(what, 200))) for word, what in stages(agent.parts())]
     if agent.llm is None:
         parts.append(_row("thinks", tag("span", "no language model yet: pass llm=, here or to serve()", cls="warn")))
-    prompt = fold(agent.system_prompt, 12_000) if agent.system_prompt else tag("small", "none")
+    prompt = fold(agent.system_prompt, 12_000, letters=600) if agent.system_prompt else tag("small", "none")
     manners = [_row(name, foreign(what, 1000)) for name, what in _manners(agent)]
     tools = [_row("tools", _items(map(_tool, agent.tools), len(agent.tools)))] if agent.tools else []
     rails = [_row("guardrails", _items(map(_guardrail, agent.guardrails), len(agent.guardrails)))] if agent.guardrails else []
@@ -70,8 +72,8 @@ def _row(name: str, what: str) -> Html:
 
 
 def _items(items: Iterable[Html], total: int) -> Html:
-    shown = [tag("li", item) for item, _ in zip(items, range(_ITEMS_SHOWN))]
-    return join(tag("ul", *shown), left_out(total - len(shown)))
+    shown = [tag("li", item) for item in islice(items, _ITEMS_SHOWN)]
+    return join(tag("ul", *shown), left_out(total - len(shown), "of them"))
 
 
 def _tool(tool: Tool) -> Html:

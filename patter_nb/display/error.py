@@ -23,8 +23,8 @@ def error_text(error: PatterError) -> str:
 def error_card(error: PatterError, *, room: int = 3000) -> Html:
     """The card; at most `room` bytes of any one text in it."""
     remedy = [tag("p", tag("b", "What to do: "), foreign(error.hint, room))] if error.hint else []
-    return tag("div", tag("p", tag("b", type(error).__name__, cls="bad")), tag("p", foreign(error.message, room)), *remedy, _detail(error, room),
-               cls="card pnb-error", role="alert")  # fmt: skip
+    said = (tag("p", tag("b", type(error).__name__, cls="bad")), tag("p", foreign(error.message, room)))
+    return tag("div", *said, *remedy, _detail(error, room), cls="card pnb-error", role="alert")
 
 
 def _detail(error: PatterError, room: int) -> Html:

@@ -7,19 +7,21 @@ from decimal import Decimal
 __all__ = ["count", "duration", "money", "tokens"]
 
 
+_DIGITS = ((9.95, "{0:.1f} ms"), (999.5, "{0:.0f} ms"), (99_950.0, "{1:.1f} s"))
+"""How it is written below so many milliseconds; above all, in minutes."""
+
+
 def duration(ms: float) -> str:
     """Milliseconds in short.
 
     >>> duration(4.24), duration(742.3), duration(2140), duration(312_000)
     ('4.2 ms', '742 ms', '2.1 s', '5 min 12 s')
     """
-    if ms < 9.95:
-        return f"{ms:.1f} ms"
-    if ms < 999.5:
-        return f"{ms:.0f} ms"
-    if ms < 99_950:
-        return f"{ms / 1000:.1f} s"
-    return f"{ms / 1000 // 60:.0f} min {ms / 1000 % 60:.0f} s"
+    for below, text in _DIGITS:
+        if ms < below:
+            return text.format(ms, ms / 1000)
+    minutes, seconds = divmod(round(ms / 1000), 60)
+    return f"{minutes} min {seconds} s"
 
 
 def count(number: int, what: str) -> str:
@@ -46,8 +48,8 @@ def tokens(usage: dict[str, int]) -> str:
     """What the model read and wrote, as far as it was told.
 
     >>> tokens({"input_tokens": 1212, "output_tokens": 34, "cache_read_tokens": 900})
-    '1,212 tokens in, 34 out, 900 cache read'
+    'tokens 1,212 in, 34 out, 900 cache read'
     """
     names = {"input_tokens": "in", "output_tokens": "out"}
-    told = [(number, names.get(name, name.removesuffix("_tokens").replace("_", " "))) for name, number in usage.items()]
-    return ", ".join(f"{number:,} {'tokens ' if place == 0 else ''}{name}" for place, (number, name) in enumerate(told)) or "tokens not told"
+    told = [f"{number:,} {names.get(name, name.removesuffix('_tokens').replace('_', ' '))}" for name, number in usage.items()]
+    return f"tokens {', '.join(told)}" if told else "tokens not told"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from patter_nb.display.figures import duration
 from patter_nb.display.markup import Html, join, tag
@@ -39,7 +40,7 @@ def parts(latency: Mapping[str, float]) -> tuple[Part, ...]:
         return ()
     ended, token, sound = (latency.get(name) for name in ("endpointing", "llm_first_token", "tts_first_audio"))
     if ended is None or sound is None or ended + sound > response + _ROUNDING_MS:
-        return (Part("not measured apart", response, measured=False),)
+        return (Part("all of it", response, measured=False),)
     known = [Part("endpointing", ended)]
     if token is None or token > sound:
         known.append(Part("to the first sound", sound, measured=False))
@@ -50,35 +51,29 @@ def parts(latency: Mapping[str, float]) -> tuple[Part, ...]:
 
 
 def bar(latency: Mapping[str, float]) -> Html:
-    """The bar and its legend, or a word that there was nothing to measure; then what else was measured."""
+    """The bar and its legend; without a response, what else was measured, and that this was not."""
     shares = parts(latency)
     if not shares:
-        return _others(latency, "response not measured")
-    total = sum(part.ms for part in shares)
-    drawn, at = "", 0.0
-    for part in shares:
-        width = part.ms / total * _WIDTH
-        drawn += _rect(part, at, width)
-        at += width
-    told = "; ".join(f"{part.name} {duration(part.ms)}" for part in shares)
-    svg = f'<svg viewBox="0 0 1000 12" height="12" preserveAspectRatio="none" role="img" aria-label="{told}">{drawn}</svg>'
-    legend = (tag("li", f"{part.name} ", tag("b", duration(part.ms)), style=f"--c:{_fill(part)}") for part in shares)
-    return join(Html(svg), tag("ul", *legend, cls="key"), _others(latency, f"response {duration(latency['response'])}, from the last word to the first sound"))
+        others = {"llm_first_token": "first token after", "tts_first_audio": "first sound made after"}
+        told = (f"{name} {duration(latency[key])}" for key, name in others.items() if key in latency)
+        return tag("p", " · ".join(("response not measured", *told)), cls="dim")
+    total = latency["response"]
+    starts = accumulate((part.ms for part in shares), initial=0.0)
+    drawn = "".join(_drawn(part, at * _WIDTH / total, part.ms * _WIDTH / total) for part, at in zip(shares, starts, strict=False))
+    told_all = "; ".join(f"{part.name} {part.ms:,.0f} ms" for part in shares)
+    svg = f'<svg viewBox="0 0 1000 12" height="12" preserveAspectRatio="none" role="img" aria-label="{told_all}">{drawn}</svg>'
+    headline = f"{total:,.0f} ms from your last word to the first sound"
+    return join(tag("p", headline, cls="dim"), Html(svg), tag("ul", *(_legend(part, latency) for part in shares), cls="key"))
 
 
-def _rect(part: Part, at: float, width: float) -> str:
+def _drawn(part: Part, at: float, width: float) -> str:
     if part.measured:
         return f'<rect x="{at:.1f}" width="{width:.1f}" height="12" fill="{_COLOURS[part.name]}"/>'
     return f'<path d="M{at:.1f} 6h{width:.1f}" stroke="{_HATCHED}" stroke-width="12" stroke-dasharray="4 3"/>'
 
 
-def _fill(part: Part) -> str:
-    if part.measured:
-        return _COLOURS[part.name]
-    return f"repeating-linear-gradient(90deg,{_HATCHED} 0 2px,transparent 2px 3px)"
-
-
-def _others(latency: Mapping[str, float], headline: str) -> Html:
-    names = {"stt": "words after", "llm_first_token": "first token after", "tools": "tools took", "tts_first_audio": "first sound made after"}
-    told = [f"{name} {duration(latency[key])}" for key, name in names.items() if key in latency]
-    return tag("p", " · ".join((headline, *told)), cls="dim")
+def _legend(part: Part, latency: Mapping[str, float]) -> Html:
+    colour = _COLOURS[part.name] if part.measured else f"repeating-linear-gradient(90deg,{_HATCHED} 0 2px,transparent 2px 3px)"
+    words = f" (words after {duration(latency['stt'])})" if part.name == "endpointing" and "stt" in latency else ""
+    apart = "" if part.measured else ", not measured apart"
+    return tag("li", f"{part.name} ", tag("b", f"{part.ms:,.0f} ms"), words + apart, style=f"--c:{colour}")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import html
 import json
+from collections.abc import Callable
 
 __all__ = ["Html", "clean", "compact_json", "fold", "foreign", "join", "left_out", "line", "shorten", "tag"]
 
-_LETTERS_BEFORE_FOLDING = 160
 _SUMMARY_BYTES = 120
 
 
@@ -63,22 +63,27 @@ def shorten(text: str, room: int) -> tuple[Html, int]:
     >>> shorten("<b>" * 1000, 20)
     ('&lt;b&gt;&lt;b&gt;', 2994)
     """
-    head = text[:room]
-    while (size := len((made := _escape(head)).encode())) > room:
-        head = head[: len(head) * room // size]
-    return Html(made), len(text) - len(head)
+    shown, rest = _cut(text, room, _escape)
+    return Html(shown), rest
 
 
-def line(text: str, letters: int) -> str:
-    r"""Foreign text in a line of plain text.
+def line(text: str, room: int) -> str:
+    r"""Foreign text in a line of plain text: at most `room` bytes of it.
 
     >>> line("one\ntwo three", 7)
     'one two… (6 more characters)'
     """
-    flat = " ".join(text[: 2 * letters].split())
-    shown = flat[:letters]
-    rest = len(text) - len(shown)
-    return clean(shown) + (f"… ({rest:,} more characters)" if len(flat) > letters or len(text) > 2 * letters else "")
+    begin = " ".join(text[: 2 * room].split())
+    shown, rest = _cut(begin, room, clean)
+    rest += max(0, len(text) - 2 * room)
+    return f"{shown}… ({rest:,} more characters)" if rest else shown
+
+
+def _cut(text: str, room: int, write: Callable[[str], str]) -> tuple[str, int]:
+    head = text[:room]
+    while (size := len(write(head).encode())) > room:
+        head = head[: len(head) * room // size]
+    return write(head), len(text) - len(head)
 
 
 def _escape(text: str) -> str:
@@ -96,13 +101,14 @@ def foreign(text: str, room: int) -> Html:
     return join(tag("bdi", shown), left_out(rest))
 
 
-def fold(text: str, room: int) -> Html:
-    """A value: as it is when short, else a summary that opens. At most `room` bytes of it."""
-    if len(text) <= _LETTERS_BEFORE_FOLDING and text.count("\n") < 3:
-        return tag("code", foreign(text, room))
+def fold(text: str, room: int, *, before: str = "", letters: int = 160) -> Html:
+    """A value, with a word `before` it: as it is up to so many `letters`, else a summary that opens. At most `room` bytes of it."""
+    if len(text) <= letters:
+        return join(before, tag("code", foreign(text, room)))
+    begin, _ = shorten(" ".join(text[:400].split()), _SUMMARY_BYTES)
     shown, rest = shorten(text, room)
-    summary = join(tag("code", tag("bdi", shorten(" ".join(text[:400].split()), _SUMMARY_BYTES)[0]), "…"), " ", tag("small", f"{len(text):,} characters"))
-    return tag("details", tag("summary", summary), tag("pre", tag("bdi", shown)), left_out(rest))
+    summary = tag("summary", before, tag("code", tag("bdi", begin), "…"), tag("small", f" {len(text):,} characters"))
+    return tag("details", summary, tag("pre", tag("bdi", shown)), left_out(rest))
 
 
 def compact_json(value: object) -> str:

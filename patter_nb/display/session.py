@@ -12,7 +12,7 @@ from patter_nb.session import Session
 
 __all__ = ["session_page", "session_text"]
 
-_MOODS = {"ready": "ok", "listening": "you", "thinking": "warn", "calling": "warn", "speaking": "agent", "paused": "warn"}
+_MOODS = {"ready": "ok", "listening": "you", "thinking": "agent", "calling": "agent", "speaking": "agent", "paused": "warn"}
 
 
 def session_text(session: Session) -> str:
@@ -20,20 +20,22 @@ def session_text(session: Session) -> str:
     known = beside(session.events)
     turns = session.turns[-TURNS_SHOWN:]
     before = [f"… {count(len(session.turns) - len(turns), 'earlier turn')}"] if len(session.turns) > len(turns) else []
-    lines = [f"Session {line(session.name, 60)}: {_state(session)}", *(f"  {word:14}{line(what, 120)}" for word, what in stages(session.agent.parts()))]
+    lines = [f"Session {line(session.name, 60)}: {_state(session)}"]
+    lines += [f"  {word:14}{line(what, 120)}" for word, what in stages(session.agent.parts())]
     said = [turn_text(turn, known[turn.id]) if turn.id in known else turn_text(turn) for turn in turns]
     return "\n".join((*lines, f"  {_counts(session)}", *before, *said))
 
 
 def session_page(session: Session) -> Html:
     """The session as it is at this moment; a saved notebook keeps that."""
-    head = tag("div", tag("b", "Session ", foreign(session.name, 100)), " ", tag("span", "● ", _state(session), cls=_MOODS.get(session.state, "dim")))
-    runs = tag("dl", *(join(tag("dt", word), tag("dd", tag("b", foreign(what, 200)))) for word, what in stages(session.agent.parts())))
-    said = turns_list(session.turns, beside(session.events)) if len(session.turns) else tag("p", "Nothing was said yet. Try: ", tag("code", _TRY), cls="dim")
-    return join(head, runs, tag("p", _counts(session), cls="dim"), said)
+    state = tag("span", "● ", _state(session), cls=_MOODS.get(session.state, "dim"))
+    runs = (join(tag("dt", word), tag("dd", tag("b", foreign(what, 200)))) for word, what in stages(session.agent.parts()))
+    said = turns_list(session.turns, beside(session.events)) if len(session.turns) else _EMPTY
+    head = tag("div", tag("b", "Session ", foreign(session.name, 100)), " ", state)
+    return join(head, tag("dl", *runs), tag("p", _counts(session), cls="dim"), said)
 
 
-_TRY = 'await session.ask("What can you do?")'
+_EMPTY = tag("p", "Nothing was said yet. Try: ", tag("code", 'await session.ask("What can you do?")'))
 
 
 def _state(session: Session) -> str:

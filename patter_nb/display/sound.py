@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from patter_nb.audio.tracks import PcmTrack
@@ -39,5 +41,6 @@ def _told(track: PcmTrack) -> str:
 def _halves(track: PcmTrack) -> list[int]:
     """For each stretch half the height of its line, at least 1, on the square root of the amplitude, so that quiet speech is seen."""
     edges = np.linspace(0, len(track), _STRETCHES + 1).astype(int)
-    peaks = [int(np.abs(track.slice(start, stop).astype(np.int32)).max(initial=0)) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    stretches = (track.slice(start, stop).astype(np.int32) for start, stop in pairwise(edges))
+    peaks = (int(np.abs(stretch).max(initial=0)) for stretch in stretches)
     return [max(1, round((peak / 32768) ** 0.5 * (_HEIGHT // 2 - 1))) for peak in peaks]

@@ -46,29 +46,33 @@ def _palette(colours: dict[str, str]) -> str:
 
 
 _RULES = """
-.pnb.pnb{color:var(--ink);background:var(--ground);border:1px solid var(--line);border-radius:6px;padding:8px 14px;max-width:56em;box-sizing:border-box;\
-font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
-.pnb.pnb :is(p,dl,ol,ul,pre,table,dd){margin:0;padding:0;font-size:inherit}
-.pnb.pnb :is(code,pre){font:12px/1.5 var(--jp-code-font-family,ui-monospace,monospace);white-space:pre-wrap;background:none;padding:0;color:inherit}
+.pnb.pnb{color:var(--ink);background:var(--ground);border:1px solid var(--line);border-radius:6px;padding:8px 14px;max-width:56em;
+box-sizing:border-box;font:13px/1.5 var(--jp-ui-font-family,system-ui,sans-serif);font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+.pnb.pnb :is(p,dl,dt,dd,ol,ul,pre,table){float:none;width:auto;margin:0;padding:0;font-size:inherit}
+.pnb.pnb :is(code,pre){font:12px/1.5 var(--jp-code-font-family,ui-monospace,monospace);white-space:pre-wrap;background:none;padding:0;
+color:inherit}
 .pnb.pnb pre{max-height:20em;overflow:auto;border-left:2px solid var(--line);padding-left:8px}
-.pnb :is(small,th,summary,.pnb-dim){color:var(--dim);font-size:12px;font-weight:400}
+.pnb.pnb :is(small,th,summary,.pnb-dim){color:var(--dim);font-size:12px;font-weight:400}
 .pnb summary{cursor:pointer}
-.pnb dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:2px 12px}
+.pnb dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:1px 12px}
 .pnb dt{color:var(--dim);font-weight:400}
-.pnb .pnb-talk{grid-template-columns:3em minmax(0,1fr);gap:6px 8px;margin:4px 0}
-.pnb .pnb-talk dt{font-weight:600}
-.pnb .pnb-you{color:var(--you)}.pnb .pnb-agent{color:var(--agent)}
-.pnb .pnb-ok{color:var(--ok)}.pnb .pnb-warn{color:var(--warn)}.pnb .pnb-bad{color:var(--bad)}
-.pnb s{color:var(--ghost);text-decoration:none}
-.pnb .pnb-card{border:1px solid var(--line);border-left:3px solid var(--tool);border-radius:4px;padding:4px 10px;margin:6px 0}
+.pnb.pnb .pnb-talk{grid-template-columns:3.2em minmax(0,1fr);gap:4px 8px;margin:4px 0}
+.pnb .pnb-talk dt{font-weight:600;white-space:nowrap}
+.pnb .pnb-you{color:var(--you)}.pnb .pnb-agent{color:var(--agent)}.pnb.pnb .pnb-ok{color:var(--ok)}
+.pnb.pnb .pnb-warn{color:var(--warn)}.pnb.pnb .pnb-bad{color:var(--bad)}
+.pnb :is(s,em){color:var(--ghost);text-decoration:none;font-style:normal}
+.pnb .pnb-card{border:1px solid var(--line);border-left:3px solid var(--tool);border-radius:4px;padding:2px 10px;margin:2px 0 6px}
 .pnb .pnb-error{border-left-color:var(--bad)}
+.pnb>.pnb-card{border-width:0 0 0 3px;border-radius:0;margin:2px 0}
 .pnb :is(ol,ul){list-style:none}
-.pnb ol>li+li{border-top:1px solid var(--line);margin-top:8px;padding-top:6px}
+.pnb ol>li{border-top:1px solid var(--line);margin-top:8px;padding-top:6px}
 .pnb .pnb-key{display:flex;flex-wrap:wrap;gap:0 14px;font-size:12px}
 .pnb .pnb-key li::before{content:"";display:inline-block;width:9px;height:9px;margin-right:5px;background:var(--c)}
-.pnb .pnb-chunks i{font-size:0;border-left:1px solid var(--ghost)}
-.pnb table{border-collapse:collapse;width:100%;border:0}
-.pnb.pnb :is(td,th){text-align:start;vertical-align:top;padding:1px 12px 1px 0;white-space:normal;background:none;border:0}
+.pnb .pnb-chunks i{letter-spacing:-1ch;color:transparent;border-left:1px solid var(--ghost)}
+.pnb.pnb table{border-collapse:collapse;border:0;margin:4px 0}
+.pnb.pnb tr{background:none}
+.pnb.pnb :is(td,th){text-align:start;vertical-align:top;padding:1px 12px 1px 0;white-space:normal;border:0}
+.pnb.pnb :is(th,.pnb-num){white-space:nowrap;color:var(--dim)}
 .pnb svg{display:block;width:100%;margin:4px 0}
 """
 

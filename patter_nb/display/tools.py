@@ -10,7 +10,7 @@ from patter_nb.display.markup import Html, compact_json, fold, foreign, join, le
 from patter_nb.tools.tool import Tool
 from patter_nb.turns import ToolCall
 
-__all__ = ["call_card", "call_text", "signature", "tool_page", "tool_text"]
+__all__ = ["call_card", "call_line", "call_text", "signature", "tool_page", "tool_text"]
 
 _MOODS = {"running": "dim", "completed": "ok", "failed": "bad", "cancelled": "warn"}
 _PARAMETERS_SHOWN = 40
@@ -21,29 +21,37 @@ def call_text(call: ToolCall) -> str:
     """One line: the call, how it went, and the result or error."""
     took = f" in {duration(call.duration_ms)}" if call.duration_ms is not None else ""
     end = f" → {line(call.error if call.error is not None else call.result or '', 200)}" if call.status != "running" else ""
-    return f"{clean_name(call.name)}({line(_arguments(call), 200)}) {call.status}{took}{end}"
+    return f"{line(call.name, 64)}({line(_arguments(call), 200)}) {call.status}{took}{end}"
 
 
 def call_card(call: ToolCall, *, room: int = 1500) -> Html:
     """The card; at most `room` bytes each of arguments, result and error."""
-    head = [tag("b", foreign(call.name, 200)), " ", tag("span", call.status, cls=_MOODS[call.status])]
-    if call.duration_ms is not None:
-        head.append(tag("small", f" {duration(call.duration_ms)}"))
+    head = [tag("b", foreign(call.name, 200)), " ", _how(call)]
     rows = [tag("div", *head), tag("div", fold(_arguments(call), room))]
     if call.result is not None:
-        rows.append(tag("div", "→ ", fold(call.result, room)))
+        rows.append(tag("div", fold(call.result, room, before="→ ")))
     if call.error is not None:
         rows.append(tag("div", foreign(call.error, room), cls="bad" if call.status == "failed" else "warn"))
     return tag("div", *rows, cls="card")
 
 
+def call_line(call: ToolCall, *, room: int) -> Html:
+    """The call as one of many: everything in a row, cut instead of folded."""
+    row = [tag("b", foreign(call.name, 100)), " ", tag("code", foreign(_arguments(call), room)), " ", _how(call)]
+    if call.status == "completed":
+        row += [" → ", tag("code", foreign(call.result or "", room))]
+    if call.error is not None:
+        row += [": ", foreign(call.error, room)]
+    return tag("div", *row, cls="card")
+
+
+def _how(call: ToolCall) -> Html:
+    took = tag("small", f" {duration(call.duration_ms)}") if call.duration_ms is not None else ""
+    return join(tag("span", call.status, cls=_MOODS[call.status]), took)
+
+
 def _arguments(call: ToolCall) -> str:
     return call.arguments if isinstance(call.arguments, str) else compact_json(dict(call.arguments))
-
-
-def clean_name(name: str) -> str:
-    """A tool's name as the model wrote it, on one line of plain text."""
-    return line(name, 64)
 
 
 def tool_text(tool: Tool) -> str:
@@ -59,8 +67,8 @@ def signature(tool: Tool) -> str:
     """
     shown = []
     for name, schema, required in list(_parameters(tool))[:_PARAMETERS_SHOWN]:
-        default = f" = {compact_json(schema['default'])}" if "default" in schema else "" if required else " = ..."
-        shown.append(f"{name}: {_kind(schema)}{default}")
+        default = compact_json(schema["default"]) if "default" in schema else "..."
+        shown.append(f"{name}: {_kind(schema)}" + ("" if required else f" = {default}"))
     return line(f"{tool.name}({', '.join(shown)})", 1000)
 
 
@@ -68,22 +76,29 @@ def tool_page(tool: Tool) -> Html:
     """Signature, description, and a table of what it takes."""
     parameters = list(_parameters(tool))
     rows = [_row(*parameter) for parameter in parameters[:_PARAMETERS_SHOWN]]
-    table = tag("table", tag("thead", tag("tr", *(tag("th", title) for title in ("argument", "type", "", "meaning")))), tag("tbody", *rows))
-    said = [tag("li", foreign(text, 200), *([" → ", tag("code", foreign(compact_json(given), 200))] if given is not None else [])) for text, given in _examples(tool)]
-    examples = [tag("details", tag("summary", "Examples"), tag("ul", *said[:_EXAMPLES_SHOWN]), left_out(len(said[_EXAMPLES_SHOWN:]), "examples"))]
+    titles = tag("tr", *(tag("th", title) for title in ("argument", "type", "default", "meaning")))
+    table = tag("table", tag("thead", titles), tag("tbody", *rows))
+    said = [_example(*example) for example in _examples(tool)]
+    rest = left_out(len(said[_EXAMPLES_SHOWN:]), "examples")
     return join(
         tag("div", tag("b", "Tool "), tag("code", foreign(signature(tool), 2000))),
         tag("p", foreign(tool.description, 4000)),
         join(table, left_out(len(parameters[_PARAMETERS_SHOWN:]), "arguments")) if rows else tag("p", "Takes no arguments.", cls="dim"),
-        *(examples if said else []),
+        tag("details", tag("summary", "Examples"), tag("ul", *said[:_EXAMPLES_SHOWN]), rest) if said else "",
         tag("p", f"May take {tool.timeout_s:g} s.", cls="dim") if tool.timeout_s is not None else "",
     )
 
 
 def _row(name: str, schema: Mapping[str, Any], required: bool) -> Html:
-    need = "required" if required else f"default {compact_json(schema['default'])}" if "default" in schema else "optional"
-    cells = (tag("code", foreign(name, 100)), foreign(_kind(schema), 150), tag("small", foreign(need, 150)), foreign(str(schema.get("description", "")), 300))
+    need = compact_json(schema["default"]) if "default" in schema else "required" if required else "optional"
+    meaning = foreign(str(schema.get("description", "")), 300)
+    cells = (tag("code", foreign(name, 100)), foreign(_kind(schema), 150), tag("small", foreign(need, 150)), meaning)
     return tag("tr", *(tag("td", cell) for cell in cells))
+
+
+def _example(said: str, arguments: Mapping[str, Any] | None) -> Html:
+    given = [" → ", tag("code", foreign(compact_json(dict(arguments)), 200))] if arguments is not None else []
+    return tag("li", foreign(said, 200), *given)
 
 
 def _parameters(tool: Tool) -> list[tuple[str, Mapping[str, Any], bool]]:
@@ -100,17 +115,19 @@ def _kind(schema: Mapping[str, Any]) -> str:
     """A JSON schema's type in a few words."""
     match schema:
         case {"enum": [*choices]}:
-            return " | ".join(compact_json(choice) for choice in choices)
+            words = [compact_json(choice) for choice in choices]
         case {"const": value}:
-            return compact_json(value)
+            words = [compact_json(value)]
         case {"anyOf": [*kinds]} | {"oneOf": [*kinds]}:
-            return " | ".join(_kind(kind) for kind in kinds if isinstance(kind, Mapping))
+            words = [_kind(kind) for kind in kinds if isinstance(kind, Mapping)]
         case {"type": "array", "items": Mapping() as items}:
-            return f"list of {_kind(items)}"
+            words = [f"list of {_kind(items)}"]
         case {"type": [*kinds]}:
-            return " | ".join(map(str, kinds))
+            words = [str(kind) for kind in kinds]
         case {"type": str(kind)}:
-            return kind
+            words = [kind]
         case {"$ref": str(name)}:
-            return name.rsplit("/", 1)[-1]
-    return "any"
+            words = [name.rsplit("/", 1)[-1]]
+        case _:
+            words = ["any"]
+    return " | ".join(words)

@@ -9,7 +9,7 @@ from patter_nb.display.error import error_card, error_text
 from patter_nb.display.figures import count, duration, money, tokens
 from patter_nb.display.latency import bar
 from patter_nb.display.markup import Html, foreign, join, left_out, line, shorten, tag
-from patter_nb.display.tools import call_card, call_text
+from patter_nb.display.tools import call_card, call_line, call_text
 from patter_nb.events import Event, LLMChunked, LLMRequested, PlaybackEnded, PlaybackStarted, SessionStarted
 from patter_nb.llm.base import LLMChunk
 from patter_nb.turns import LLMRequest, Turn
@@ -35,15 +35,16 @@ NOTHING = Beside()
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How much of a turn is shown: bytes of each line and of each value, and how many tool calls."""
+    """How much of a turn is shown: bytes of each line and of each value, how many tool calls, bytes of all chunks."""
 
     line: int
     value: int
     calls: int
+    chunks: int
 
 
-FULL = Room(line=6000, value=1500, calls=10)
-BRIEF = Room(line=400, value=200, calls=3)
+FULL = Room(line=6000, value=1500, calls=10, chunks=30_000)
+BRIEF = Room(line=400, value=160, calls=3, chunks=800)
 
 
 def beside(events: Iterable[Event]) -> dict[int, Beside]:
@@ -77,8 +78,8 @@ def turn_text(turn: Turn, known: Beside = NOTHING) -> str:
     lines += [f"  tool   {call_text(call)}" for call in turn.tool_calls[:10]]
     heard, rest = _heard(turn)
     if heard or rest:
-        unheard = f"{' ' if heard else ''}[not heard: {line(rest, 400)}]" if rest else ""
-        lines.append(f"  agent  {line(heard, 400)}{unheard}")
+        unheard = [f"[not heard: {line(rest, 400)}]"] if rest else []
+        lines.append("  agent  " + " ".join((*([line(heard, 400)] if heard else []), *unheard)))
     lines += [f"         {note}" for note in _notes(turn, known)]
     if turn.error is not None:
         lines.append("  " + error_text(turn.error).replace("\n", "\n  "))
@@ -115,14 +116,22 @@ def _notes(turn: Turn, known: Beside) -> list[str]:
             return ["came too late to be answered unasked: await session.accept(turn) answers it"]
         case "running":
             return ["still running"]
-    return ["not heard yet"] if rest and not heard else ["the rest was not heard"] if rest else []
+        case "completed" if rest and not heard:
+            return ["not heard yet"]
+    return ["the rest was not heard" if heard else "never heard"] if rest else []
+
+
+def _asked(turn: Turn) -> str:
+    """One line: who answered, tokens, cost."""
+    if not turn.requests:
+        return "no model was asked"
+    return clean_line(" ".join(filter(None, (turn.provider, turn.model))), tokens(turn.usage), money(turn.cost))
 
 
 def _figures(turn: Turn) -> str:
     """One line: who answered, tokens, cost, response."""
     response = turn.latency.get("response")
-    asked = [" ".join(filter(None, (turn.provider, turn.model))), tokens(turn.usage), money(turn.cost)] if turn.requests else ["no model was asked"]
-    return clean_line(*asked, f"response {duration(response)}" if response is not None else "response not measured")
+    return " · ".join((_asked(turn), f"response {duration(response)}" if response is not None else "response not measured"))
 
 
 def clean_line(*figures: str) -> str:
@@ -135,16 +144,18 @@ def clean_line(*figures: str) -> str:
 
 def turn_page(turn: Turn, known: Beside = NOTHING) -> Html:
     """The whole turn."""
-    return join(_head(turn), _talk(turn, known, FULL), tag("p", _figures(turn), cls="dim"), bar(turn.latency), _requests(turn, known))
+    return join(_head(turn), _talk(turn, known, FULL), tag("p", _asked(turn), cls="dim"), bar(turn.latency), _requests(turn, known, FULL))
 
 
 def turn_item(turn: Turn, known: Beside = NOTHING) -> Html:
     """The turn as one of many."""
-    return join(_head(turn), _talk(turn, known, BRIEF), tag("p", _figures(turn), cls="dim"))
+    return join(_head(turn), _talk(turn, known, BRIEF), tag("p", _figures(turn), cls="dim"), _requests(turn, known, BRIEF))
 
 
 def turns_list(turns: Sequence[Turn], known: dict[int, Beside] | None = None) -> Html:
     """The last turns, in order."""
+    if not len(turns):
+        return tag("p", "No turns yet.", cls="dim")
     shown = turns[-TURNS_SHOWN:]
     before = len(turns) - len(shown)
     note = [tag("p", tag("small", f"… {count(before, 'earlier turn')} not shown"))] if before else []
@@ -158,16 +169,18 @@ def _head(turn: Turn) -> Html:
 def _talk(turn: Turn, known: Beside, room: Room) -> Html:
     """Who said what, in order: the person, the tools, the agent, what went wrong."""
     heard, rest = _heard(turn)
+    mood = "warn" if turn.status in ("interrupted", "offered") else "dim"
+    notes = [tag("div", tag("small", note, cls=mood)) for note in _notes(turn, known)]
     rows = []
     if turn.user_text:
-        rows.append(_row("you", foreign(turn.user_text, room.line)))
+        rows.append(_row("you", foreign(turn.user_text, room.line), *(notes if turn.status == "offered" else ())))
     if turn.tool_calls:
-        cards = [call_card(call, room=room.value) for call in turn.tool_calls[: room.calls]]
+        shown = call_line if room is BRIEF else call_card
+        cards = [shown(call, room=room.value) for call in turn.tool_calls[: room.calls]]
         rows.append(_row("tools", *cards, left_out(len(turn.tool_calls) - len(cards), "calls")))
-    notes = [tag("div", tag("small", note, cls="warn" if turn.status in ("interrupted", "offered") else "dim")) for note in _notes(turn, known)]
     if heard or rest:
-        rows.append(_row("agent", _said(heard, rest, room), *notes))
-    elif notes:
+        rows.append(_row("agent", _said(heard, rest, room, never=turn.status in ("interrupted", "failed")), *notes))
+    elif notes and turn.status != "offered":
         rows.append(_row("agent", *notes))
     failed = [error_card(turn.error, room=room.line // 2)] if turn.error is not None else []
     return join(tag("dl", *rows, cls="talk"), *failed)
@@ -177,30 +190,31 @@ def _row(who: str, *what: str) -> Html:
     return join(tag("dt", who, cls=who), tag("dd", *what))
 
 
-def _said(heard: str, rest: str, room: Room) -> Html:
-    """Ink and ghost in one run of text, so that a right-to-left answer stays one."""
+def _said(heard: str, rest: str, room: Room, *, never: bool) -> Html:
+    """Ink and ghost in one run of text, so that a right-to-left answer stays one. What will `never` be heard is struck where styles are."""
     ink, unseen = shorten(heard, room.line)
     ghost, more = shorten(rest, room.line)
-    unheard = [" ", tag("s", ghost), left_out(more)] if rest else []
+    unheard = [" ", tag("s" if never else "em", ghost), left_out(more)] if rest else []
     return tag("bdi", ink, left_out(unseen), *unheard)
 
 
-def _requests(turn: Turn, known: Beside) -> Html:
+def _requests(turn: Turn, known: Beside, room: Room) -> Html:
     """Each request with its chunks, folded."""
     if not turn.requests:
         return Html()
-    share = 30_000 // len(turn.requests)
-    rounds = [_request(request, known.chunks[place] if place < len(known.chunks) else (), share) for place, request in enumerate(turn.requests[:20])]
+    shown = turn.requests[: room.calls + 1]
+    streams = [*known.chunks, *[()] * len(shown)]
+    rounds = [_request(request, chunks, room.chunks // len(shown)) for request, chunks in zip(shown, streams, strict=False)]
     number = sum(map(len, known.chunks))
     title = count(len(turn.requests), "request") + (f", {count(number, 'chunk')}" if number else "")
-    return tag("details", tag("summary", title), *rounds, left_out(len(turn.requests[20:]), "requests"))
+    return tag("details", tag("summary", title), *rounds, left_out(len(turn.requests) - len(shown), "requests"))
 
 
 def _request(request: LLMRequest, chunks: Sequence[LLMChunk], room: int) -> Html:
     told = [f"round {request.round}", f"{count(len(request.messages), 'message')} after {request.carried:,} carried"]
     if request.usage is not None:
-        usage = request.usage
-        told.append(tokens({name: number for name, number in (("input_tokens", usage.input_tokens), ("output_tokens", usage.output_tokens)) if number is not None}))
+        both = {"input_tokens": request.usage.input_tokens, "output_tokens": request.usage.output_tokens}
+        told.append(tokens({name: number for name, number in both.items() if number is not None}))
     told.append(f"finished: {request.finish_reason}" if request.finish_reason else "not finished")
     return join(tag("p", clean_line(*told), cls="dim"), *chunk_lines(chunks, room))
 

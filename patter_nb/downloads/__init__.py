@@ -56,8 +56,8 @@ def local_models() -> tuple[str, ...]:
 def download(names: Iterable[str] = (), *, check: bool = False, progress: Progress | None = None) -> tuple[Status, ...]:
     """Fetch what is missing or wrong of the artifacts `names` (all that this machine uses), and say of each how it stands. Blocks.
 
-    With `check` nothing is fetched. What is there and right is left alone. `progress` is a `TerminalProgress`.
-    A bundled model that is missing or wrong is not fetched but raised, like a wrong hash, a missing pip or network: each as a `PatterError`.
+    With `check` nothing is fetched. What is there and right is left alone. `progress` is a `TerminalProgress`. A bundled model that
+    is missing or wrong is not fetched but raised, like a wrong hash, a missing pip or network: each as a `PatterError`.
     Raises `PatterConfigError` for an unknown name.
     """
     progress = progress or TerminalProgress()

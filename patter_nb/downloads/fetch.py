@@ -1,17 +1,21 @@
 """Files from the web, and from the Hugging Face hub by the hashes that the hub itself keeps.
 
-A file appears under its name only when it is whole and has the promised SHA-256; until then it lies beside it under a temporary name, which is
-removed when anything goes wrong. Every attempt starts from the beginning: a resumed file would have to be hashed again in any case.
+A file appears under its name only when it is whole and has the promised SHA-256; until then it lies beside it under a temporary
+name, which is removed when anything goes wrong. Every attempt starts from the beginning: a resumed file would have to be hashed
+again in any case.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import httpx
 
 from patter_nb.downloads.artifacts import data_dir, sha256_of, whole_file
 from patter_nb.downloads.progress import Progress, Quiet, megabytes
@@ -25,8 +29,6 @@ from patter_nb.errors import (
     ServerError,
 )
 
-if TYPE_CHECKING:
-    import httpx
 
 __all__ = ["HubFile", "fetch", "hf_file", "hf_resolve"]
 
@@ -53,8 +55,6 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress | None = None) -
     Raises `PatterConfigError` for another hash, `ModelNotFound`, `AuthenticationError`, `RateLimitError`, `ServerError` by HTTP status,
     `ConnectionFailed` and `RequestTimeout` by network, `PatterError` when the file cannot be written. `path` is then as it was before.
     """
-    import httpx
-
     progress = progress or Quiet()
     digest = hashlib.sha256()
     with _network_errors(url), whole_file(path) as part, httpx.Client(follow_redirects=True, timeout=_TIMEOUT_S) as client:
@@ -73,12 +73,11 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress | None = None) -
 def hf_resolve(ref: str, endpoint: str | None = None) -> HubFile:
     """What the hub knows of the file that `ref`, "hf:owner/repo/file.gguf", names on the main branch. Blocks.
 
-    `endpoint` is HF_ENDPOINT or https://huggingface.co. The hash is the X-Linked-Etag of /{owner}/{repo}/resolve/main/{file}, which for files in large
-    file storage is their SHA-256, and the commit its X-Repo-Commit, as in huggingface_hub's `get_hf_file_metadata`.
+    `endpoint` is HF_ENDPOINT or https://huggingface.co. The hash is the X-Linked-Etag of /{owner}/{repo}/resolve/main/{file}, which
+    for files in large file storage is their SHA-256, and the commit its X-Repo-Commit, as in huggingface_hub's
+    `get_hf_file_metadata`.
     Raises `PatterConfigError` for a ref of another form and for a file without a hash; else what `fetch` raises.
     """
-    import httpx
-
     owner, repo, file = _parts(ref)
     base = (endpoint or _endpoint()).rstrip("/")
     url = httpx.URL(f"{base}/{owner}/{repo}/resolve/main/{file}")
@@ -93,7 +92,7 @@ def hf_resolve(ref: str, endpoint: str | None = None) -> HubFile:
         if not response.has_redirect_location:
             _check_status(response, str(url))
     sha256 = response.headers.get("x-linked-etag", "").removeprefix("W/").strip('"').lower()
-    if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
         raise PatterConfigError(f"The hub gives no SHA-256 for {ref}.", hint="Name a model file (.gguf); small text files have none.")
     at_commit = str(url).replace("/resolve/main/", f"/resolve/{response.headers.get('x-repo-commit', 'main')}/", 1)
     return HubFile(at_commit, sha256, int(response.headers.get("x-linked-size", 0)))
@@ -133,8 +132,6 @@ def _endpoint() -> str:
 
 def _headers(url: str) -> dict[str, str]:
     """With the hub's token for the hub's own host only; httpx drops it from a redirect to another host."""
-    import httpx
-
     token, hub, target = os.environ.get("HF_TOKEN"), httpx.URL(_endpoint()), httpx.URL(url)
     same_host = (hub.scheme, hub.host, hub.port) == (target.scheme, target.host, target.port)
     return {**_AS_STORED, "Authorization": f"Bearer {token}"} if token and same_host else _AS_STORED
@@ -146,20 +143,22 @@ def _check_status(response: httpx.Response, url: str) -> None:
         case _ if response.is_success:
             return
         case 401 | 403:
-            raise AuthenticationError(f"{url} may not be read.", status=status, hint="Accept the model's terms and set HF_TOKEN, or use another model.")
+            raise AuthenticationError(
+                f"{url} may not be read.", status=status, hint="Accept the model's terms and set HF_TOKEN, or use another model."
+            )
         case 404 | 410:
             raise ModelNotFound(f"There is no {url}.", status=status, hint="Check owner, repository and file name.")
         case 429:
             after = response.headers.get("retry-after", "")
-            raise RateLimitError(f"{url} is asked too often.", retry_after_s=float(after) if after.isdecimal() else None, hint="Wait and try again.")
+            raise RateLimitError(
+                f"{url} is asked too often.", retry_after_s=float(after) if after.isdecimal() else None, hint="Wait and try again."
+            )
         case _:
             raise ServerError(f"{url} answered with status {status}.", hint="Try again later.")
 
 
 @contextmanager
 def _network_errors(url: str) -> Iterator[None]:
-    import httpx
-
     try:
         yield
     except httpx.TimeoutException as error:

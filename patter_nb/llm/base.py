@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -60,6 +60,11 @@ class LLMChunk:
         """
         return {name: value for name in _FIELDS if (value := getattr(self, name)) is not None}
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
+        from patter_nb.display import mimebundle
+
+        return mimebundle(self)
+
 
 _FIELDS = tuple(f.name for f in fields(LLMChunk))
 _KNOWN = frozenset(_FIELDS)
@@ -91,18 +96,32 @@ class LLMProvider(Protocol):
 def as_chunk(value: object, *, provider: str | None = None) -> LLMChunk:
     """`value` as an `LLMChunk`; a dict's unknown keys are ignored, as are keys set to None.
 
-    Raises `MalformedStream` for anything that is no chunk, dict of a known type, or str.
+    Raises `MalformedStream` for anything that is no chunk, dict of a known type, or str, and for fields of the wrong type.
     """
-    if isinstance(value, LLMChunk):
-        return value
     if isinstance(value, str):
         return LLMChunk("text", content=value)
-    if isinstance(value, Mapping) and value.get("type") in _TYPES:
-        return LLMChunk(**{key: item for key, item in value.items() if key in _KNOWN})
+    if isinstance(value, LLMChunk) and _is_sound(value):
+        return value
+    if isinstance(value, Mapping) and "type" in value:
+        chunk = LLMChunk(**{key: item for key, item in value.items() if key in _KNOWN})
+        if _is_sound(chunk):
+            return chunk
     raise MalformedStream(
         f"The language model yielded {type(value).__name__} {value!r:.80}, which is no chunk.",
         provider=provider,
-        hint="Yield LLMChunk, a dict with a type of text, reasoning, tool_call, usage or done, or plain text.",
+        hint="Yield LLMChunk, a dict with a type of text, reasoning, tool_call, usage or done, or plain text; words are text, counts are int.",
+    )
+
+
+def _is_sound(chunk: LLMChunk) -> bool:
+    """Whether the type is known and the fields that are joined or added up can be."""
+    texts = (chunk.content, chunk.id, chunk.name, chunk.arguments, chunk.finish_reason)
+    counts = (chunk.index, chunk.input_tokens, chunk.output_tokens, chunk.cache_read_tokens, chunk.cache_write_tokens, chunk.reasoning_tokens)
+    return (
+        isinstance(chunk.type, str)
+        and chunk.type in _TYPES
+        and all(text is None or isinstance(text, str) for text in texts)
+        and all(count is None or isinstance(count, int) for count in counts)
     )
 
 
@@ -122,6 +141,8 @@ def open_stream(
     stream: object = llm.stream(list(messages), list(tools) if tools else None, **taken)  # type: ignore[arg-type]
     if isinstance(stream, AsyncIterator):
         return stream
+    if isinstance(stream, Coroutine):
+        stream.close()  # or it would be warned of as never awaited
     if isinstance(stream, Iterator):
         return _from_iterator(stream)
     raise MalformedStream(

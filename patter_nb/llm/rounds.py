@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from patter_nb.llm.base import LLMChunk, Message
 
 MAX_ROUNDS = 10
 """How often a model is asked in one turn. The last round is asked without tools, so that it ends in words."""
+
+_ID = re.compile(r"[a-zA-Z0-9_-]{1,40}")
+"""An id of a call that every vendor takes back: Anthropic's API names this alphabet when it rejects one, OpenAI's this length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +74,44 @@ def _with_fragment(calls: tuple[CallDraft, ...], chunk: LLMChunk) -> tuple[CallD
     return tuple(sorted((*calls, after), key=lambda call: call.index))
 
 
-def requests_of(round: Round, *, prefix: str) -> tuple[ToolRequest, ...]:
-    """The round's calls, ready to run, in index order; an id that is missing or repeated is made from `prefix`."""
-    seen: set[str] = set()
+def requests_of(round: Round, *, prefix: str, taken: Collection[str] = ()) -> tuple[ToolRequest, ...]:
+    """The round's calls, ready to run, in index order.
+
+    An id that is missing, that no other vendor would take, or that was used before (in this round or in `taken`) is made from
+    `prefix`; a name is brought into the form that tools have, so that history can go to any vendor.
+    """
+    seen = set(taken)
     requests: list[ToolRequest] = []
     for place, call in enumerate(round.calls):
-        id = call.id if call.id and call.id not in seen else f"{prefix}_{round.number}_{place}"
+        id = call.id if _ID.fullmatch(call.id) and call.id not in seen else f"{prefix}_{round.number}_{place}"
         seen.add(id)
-        requests.append(ToolRequest(id, call.name, call.arguments))
+        requests.append(ToolRequest(id, re.sub(r"[^a-zA-Z0-9_-]", "_", call.name)[:64] or "unnamed", call.arguments))
     return tuple(requests)
+
+
+def call_ids(messages: Iterable[Message]) -> frozenset[str]:
+    """The ids of all tool calls in a conversation."""
+    return frozenset(call["id"] for message in messages for call in message.get("tool_calls") or ())
 
 
 def assistant_message(text: str, requests: Sequence[ToolRequest] = ()) -> Message:
     """The assistant's words and calls of one round, OpenAI-shaped."""
     message: Message = {"role": "assistant", "content": text or (None if requests else "")}
     if requests:
-        message["tool_calls"] = [
-            {"id": request.id, "type": "function", "function": {"name": request.name, "arguments": request.arguments.strip() or "{}"}} for request in requests
-        ]
+        message["tool_calls"] = [_call(request) for request in requests]
     return message
+
+
+def _call(request: ToolRequest) -> Message:
+    return {"id": request.id, "type": "function", "function": {"name": request.name, "arguments": _object_text(request.arguments)}}
+
+
+def _object_text(arguments: str) -> str:
+    """The arguments, or "{}" where they are no JSON object, which vendors reject in a history; the tool's answer says what was wrong."""
+    try:
+        return arguments if isinstance(json.loads(arguments), dict) else "{}"
+    except (ValueError, RecursionError):
+        return "{}"
 
 
 def tool_message(request: ToolRequest, content: str) -> Message:
@@ -106,12 +129,12 @@ def merge_neighbours(messages: Iterable[Message]) -> tuple[Message, ...]:
     merged: list[Message] = []
     for message in messages:
         last = merged[-1] if merged else None
-        if last is not None and last["role"] == message["role"] and message["role"] in ("user", "assistant") and not _calls(last) and not _calls(message):
+        if last is not None and last["role"] == message["role"] and _is_plain(last) and _is_plain(message):
             merged[-1] = {**last, "content": f"{last['content']}\n{message['content']}"}
         else:
             merged.append(message)
     return tuple(merged)
 
 
-def _calls(message: Message) -> bool:
-    return bool(message.get("tool_calls"))
+def _is_plain(message: Message) -> bool:
+    return message["role"] in ("user", "assistant") and isinstance(message.get("content"), str) and not message.get("tool_calls")

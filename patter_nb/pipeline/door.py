@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,13 +42,19 @@ class Door:
     def reporting(self, stage: Stage, epoch: int | None) -> Iterator[None]:
         """Whatever fails inside is fed to the session as a `Failure` of `stage`, or of the `within` it happened in.
 
-        Foreign code is called here (providers, hooks, checks), so anything may be raised; nothing is lost.
+        Foreign code is called here (providers, hooks, checks), so anything may be raised; nothing is lost. A cancellation that
+        nobody asked of this task came out of that code, and is a failure like any other.
         """
         try:
             yield
         except _Within as inner:
             self.feed(Failure(epoch, inner.stage, as_patter_error(inner.stage, inner.error)))
         except Exception as error:  # noqa: BLE001
+            self.feed(Failure(epoch, stage, as_patter_error(stage, error)))
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
             self.feed(Failure(epoch, stage, as_patter_error(stage, error)))
 
 
@@ -90,7 +97,7 @@ def _holds_term(terms: tuple[str, ...], text: str, before: str) -> bool:
     folded = " ".join(text.casefold().split())
     earlier = " ".join(before.casefold().split())
     for term in terms:
-        tail = earlier[max(len(earlier) - len(term), 0) :]
+        tail = earlier[max(len(earlier) - len(term) + 1, 0) :]  # too short to hold the term by itself
         joined = f"{tail} {folded}" if before[-1:].isspace() or text[:1].isspace() else tail + folded
         if term in folded or term in joined:
             return True

@@ -36,14 +36,22 @@ class TurnTaking:
 
     def __post_init__(self) -> None:
         if self.endpointing_ms < PAUSE_MS:
-            raise PatterConfigError(f"endpointing_ms={self.endpointing_ms} is too short.", hint=f"Use {PAUSE_MS} or more; 500 suits most conversations.")
+            hint = f"Use {PAUSE_MS} or more; 500 suits most conversations."
+            raise PatterConfigError(f"endpointing_ms={self.endpointing_ms} is too short.", hint=hint)
         if self.confirm_ms < FRAME_MS:
-            raise PatterConfigError(f"confirm_ms={self.confirm_ms} is too short.", hint="Use 600, or raise it when interruptions are missed.")
+            hint = "Use 600, or raise it when interruptions are missed."
+            raise PatterConfigError(f"confirm_ms={self.confirm_ms} is too short.", hint=hint)
+
+
+Shut: TypeAlias = Literal["muted", "deaf"]
+"""Why an ear is closed: the person muted the microphone, or nothing can tell voice from silence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The microphone is muted, or nothing can tell voice from silence."""
+    """Nothing is heard, for as long as there is a reason."""
+
+    why: frozenset[Shut]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,18 @@ class Pausing:
 
 Ear: TypeAlias = Closed | Quiet | Onset | Voiced | Pausing
 EarEvent: TypeAlias = Literal["started", "paused", "resumed", "ended"]
+
+
+def close(ear: Ear, why: Shut) -> Closed:
+    """The ear, closed for one more reason."""
+    return Closed((ear.why if isinstance(ear, Closed) else frozenset[Shut]()) | {why})
+
+
+def reopen(ear: Ear, why: Shut) -> Ear:
+    """The ear without this reason to be closed."""
+    if not isinstance(ear, Closed) or ear.why == {why}:
+        return Quiet() if isinstance(ear, Closed) else ear
+    return Closed(ear.why - {why})
 
 
 def silence_ms(ear: Pausing, heard: int) -> float:

@@ -15,7 +15,7 @@ from patter_nb.errors import PatterConfigError
 from patter_nb.pipeline.door import Door, resolved
 from patter_nb.step.inputs import Failure, FrameHeard
 from patter_nb.stt.base import STT
-from patter_nb.tasks import closing
+from patter_nb.tasks import as_patter_error, closing
 from patter_nb.transports.base import Frame
 from patter_nb.vad.base import VAD
 
@@ -40,6 +40,7 @@ class Listener:
         self._writer: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._warned = False
+        self._deaf = False
 
     @property
     def busy(self) -> bool:
@@ -47,15 +48,17 @@ class Listener:
         return self._open > 0
 
     async def adopt(self, agent: Agent) -> None:
-        """Use this agent's detector and recogniser from now on."""
+        """Use this agent's detector and recogniser from now on. A detector that failed stays out of use."""
+        self._deaf = self._deaf and agent.vad is self._vad
         self._vad = agent.vad
         if agent.stt is self._stt:
             return
-        await self.aclose()
-        self._stt = agent.stt
-        if self._stt is not None:
-            await self._stt.open(AudioFormat())
-            self._writer = self._door.tasks.spawn(self._write(self._stt), "speech-to-text in")
+        with self._door.reporting("stt", None):
+            await self.aclose()
+        if agent.stt is not None:
+            await agent.stt.open(AudioFormat())
+            self._stt = agent.stt
+            self._writer = self._door.tasks.spawn(self._write(agent.stt), "speech-to-text in")
             self._start_reading()
 
     def _start_reading(self) -> None:
@@ -67,10 +70,13 @@ class Listener:
         if self._stt is None or self._vad is None:
             self._cannot_hear()
             return 0.0
-        probability = 0.0
+        if self._deaf:
+            return 0.0
+        probability, self._deaf = 0.0, True
         with self._door.reporting("vad", None):
             loop = asyncio.get_running_loop()
-            probability = await loop.run_in_executor(None, self._vad.probability, frame)
+            probability = _expect_share(await loop.run_in_executor(None, self._vad.probability, frame))
+            self._deaf = False
         self._recent.append(frame)
         self._door.feed(FrameHeard(frame.seq, probability, frame.late_ms))
         if self._listening:
@@ -81,7 +87,7 @@ class Listener:
         return probability
 
     def _cannot_hear(self) -> None:
-        if not self._warned:
+        if not self._warned and self._door.agent.stt is None:
             self._warned = True
             error = PatterConfigError("Sound arrives, but the agent has no speech-to-text.", hint="Pass stt=, for example stt=MoonshineSTT().")
             self._door.feed(Failure(None, "session", error))
@@ -105,19 +111,33 @@ class Listener:
 
     async def _write(self, stt: STT) -> None:
         while True:
-            command = await self._commands.get()
-            hook = self._door.agent.hooks.before_send_to_stt
+            command, taken = await self._commands.get(), False
             with self._door.reporting("stt", None):
                 if command is None:
                     await stt.finalize()
-                elif hook is None:
-                    await stt.push(command)
-                else:
-                    audio = await resolved(hook(command.pcm.tobytes(), self._door.context(None)))
-                    if audio is not None:
-                        await stt.push(replace(command, pcm=np.frombuffer(audio, np.int16)))
+                elif (frame := await self._after_hook(command)) is not None:
+                    await stt.push(frame)
+                taken = True
             self._open -= 1
+            if not taken:
+                self._forget()
             self._door.progressed()
+
+    async def _after_hook(self, frame: Frame) -> Frame | None:
+        hook = self._door.agent.hooks.before_send_to_stt
+        if hook is None:
+            return frame
+        try:
+            audio = await resolved(hook(frame.pcm.tobytes(), self._door.context(None)))
+            return None if audio is None else replace(frame, pcm=np.frombuffer(audio, np.int16))
+        except Exception as error:  # noqa: BLE001  # the words are lost, as when speech-to-text fails; the error says whose fault it is
+            raise as_patter_error("hook", error) from error
+
+    def _forget(self) -> None:
+        """The rest of an utterance whose beginning was lost is of no use."""
+        while not self._commands.empty():
+            self._commands.get_nowait()
+            self._open -= 1
 
     async def _read(self, stt: STT) -> None:
         with self._door.reporting("stt", None):
@@ -133,5 +153,13 @@ class Listener:
         await asyncio.gather(*workers, return_exceptions=True)
         self._writer, self._reader, self._commands, self._open = None, None, asyncio.Queue(), 0
         if self._stt is not None:
-            await self._stt.aclose()
-            self._stt = None
+            try:
+                await self._stt.aclose()
+            finally:
+                self._stt = None
+
+
+def _expect_share(probability: object) -> float:
+    if not isinstance(probability, (int, float, np.number)) or not 0.0 <= probability <= 1.0:
+        raise PatterConfigError(f"The voice detector returned {probability!r:.80}.", hint="Return a probability from 0.0 to 1.0.")
+    return float(probability)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Protocol, runtime_checkable
 
 from patter_nb.agent import Agent
@@ -30,24 +31,26 @@ class Pipeline:
         self._listener = Listener(door)
         self._thinker = Thinker(door)
         self._speaker = Speaker(door)
+        self._adopting = asyncio.Lock()
         self._adopted: Agent | None = None
 
     @property
     def busy(self) -> bool:
         """Whether any stage works on something that will answer."""
-        return self._listener.busy or self._thinker.busy or self._speaker.busy
+        return self._adopting.locked() or self._listener.busy or self._thinker.busy or self._speaker.busy
 
     async def adopt(self, agent: Agent) -> None:
-        """Use this agent's parts from now on. Loads what can be loaded ahead; raises what fails at that."""
-        before, self._adopted = self._adopted, agent
-        self._door.agent = agent
-        self._thinker.adopt(agent)
-        pairs = ((agent.stt, before and before.stt), (agent.tts, before and before.tts), (agent.vad, before and before.vad))
-        warming = [part.warmup() for part, old in pairs if part is not old and isinstance(part, Warmable)]
-        if before is None or agent.llm is not before.llm or agent.tools != before.tools:
-            warming.append(warm(agent.llm, [tool.spec() for tool in agent.tools]))
-        await asyncio.gather(*warming)
-        await self._listener.adopt(agent)
+        """Load what can be loaded ahead of an agent's parts, and hear with its ears from now on. Raises what fails at that, after the rest.
+
+        The other stages take their parts from the door, whenever they begin something.
+        """
+        async with self._adopting:
+            before, self._adopted = self._adopted, agent
+            outcomes = await asyncio.gather(*_warming(agent, before), return_exceptions=True)
+            await self._listener.adopt(agent)
+        for error in outcomes:
+            if isinstance(error, BaseException):
+                raise error
 
     async def hear(self, frame: Frame) -> float:
         """Take in a frame of the person's sound; returns the probability that it is voice."""
@@ -83,3 +86,12 @@ class Pipeline:
     async def aclose(self) -> None:
         """Let go of the microphone's recogniser; models stay with whoever made them."""
         await self._listener.aclose()
+
+
+def _warming(agent: Agent, before: Agent | None) -> list[Awaitable[None]]:
+    """What is to be loaded for `agent` and was not for `before`."""
+    pairs = ((agent.stt, before and before.stt), (agent.tts, before and before.tts), (agent.vad, before and before.vad))
+    warming: list[Awaitable[None]] = [part.warmup() for part, old in pairs if part is not old and isinstance(part, Warmable)]
+    if before is None or agent.llm is not before.llm or agent.tools != before.tools:
+        warming.append(warm(agent.llm, [tool.spec() for tool in agent.tools]))
+    return warming

@@ -10,6 +10,7 @@ import numpy as np
 
 from patter_nb.audio.frames import Pcm
 from patter_nb.audio.resampling import Resampler
+from patter_nb.errors import AudioError, PatterConfigError
 from patter_nb.events import GuardrailHit
 from patter_nb.pipeline.door import Door, first_hit, resolved, within
 from patter_nb.pipeline.sentences import speakable
@@ -66,11 +67,14 @@ class Speaker:
             self._epoch, self._said, self._filter = asked.epoch, "", SpeechFilter()
         with self._door.reporting("tts", asked.epoch):
             text, hit = await self._checked(asked) if asked.kind == "answer" else (asked.text, None)
-            self._door.feed(PieceChecked(asked.epoch, asked.index, text, hit))
+            tts = self._door.agent.tts
             with within("transform"):
-                sound_text = self._prepare(text)
-            if self._door.agent.tts is not None and sound_text:
-                await self._synthesize(self._door.agent.tts, asked, sound_text)
+                sound_text: str | None = self._prepare(text)
+            if sound_text and tts is not None:
+                sound_text = await self._before_synthesize(sound_text, asked.turn)
+            self._door.feed(PieceChecked(asked.epoch, asked.index, "" if sound_text is None else text, hit))
+            if sound_text and tts is not None:
+                await self._synthesize(tts, asked, sound_text)
             self._door.feed(PieceSpoken(asked.epoch, asked.index))
 
     async def _checked(self, asked: Speak) -> tuple[str, GuardrailHit | None]:
@@ -89,28 +93,51 @@ class Speaker:
     def _prepare(self, text: str) -> str:
         text = self._filter.piece(text)
         for transform in self._door.agent.text_transforms:
-            text = transform(text)
+            text = _expect_text(transform(text), f"The text transform {transform!r:.80}")
         return text.strip() if speakable(text) else ""
 
-    async def _synthesize(self, tts: TTS, asked: Speak, text: str | None) -> None:
-        hooks, context = self._door.agent.hooks, self._door.context(asked.turn)
-        if hooks.before_synthesize is not None:
-            with within("hook"):
-                text = await resolved(hooks.before_synthesize(text, context))
-        if text is None:
-            return
-        async for pcm in self._resampled(tts, text):
-            if hooks.after_synthesize is None:
-                self._door.feed(AudioMade(asked.epoch, asked.index, pcm))
-                continue
-            with within("hook"):
-                audio = await resolved(hooks.after_synthesize(pcm.tobytes(), text, context))
-            if audio is not None:
-                self._door.feed(AudioMade(asked.epoch, asked.index, np.frombuffer(audio, np.int16)))
+    async def _before_synthesize(self, text: str, turn: int) -> str | None:
+        """What the voice is to say, or None where the hook skips the piece."""
+        hook = self._door.agent.hooks.before_synthesize
+        if hook is None:
+            return text
+        with within("hook"):
+            changed = await resolved(hook(text, self._door.context(turn)))
+            return None if changed is None else _expect_text(changed, "before_synthesize")
+
+    async def _synthesize(self, tts: TTS, asked: Speak, text: str) -> None:
+        hook, context = self._door.agent.hooks.after_synthesize, self._door.context(asked.turn)
+        made = 0
+        async with closing(self._resampled(tts, text)) as blocks:
+            async for pcm in blocks:
+                made += len(pcm)
+                if hook is None:
+                    self._door.feed(AudioMade(asked.epoch, asked.index, pcm))
+                    continue
+                with within("hook"):
+                    audio = await resolved(hook(pcm.tobytes(), text, context))
+                    changed = None if audio is None else np.frombuffer(audio, np.int16)
+                if changed is not None:
+                    self._door.feed(AudioMade(asked.epoch, asked.index, changed))
+        if not made and speakable(text):
+            raise AudioError(f"The voice made no sound of {text!r:.80}.", hint="Check its voice and language, or take another: session.tts = ...")
 
     async def _resampled(self, tts: TTS, text: str) -> AsyncIterator[Pcm]:
         resampler = Resampler(tts.format.sample_rate, self._door.transport.output.sample_rate)
         async with closing(tts.synthesize(text)) as blocks:
             async for block in blocks:
-                yield resampler.push(block)
+                yield resampler.push(_expect_pcm(block))
         yield resampler.flush()
+
+
+def _expect_text(value: object, source: str) -> str:
+    if not isinstance(value, str):
+        raise PatterConfigError(f"{source} returned {type(value).__name__}, not text.", hint="Return the text to speak.")
+    return value
+
+
+def _expect_pcm(block: object) -> Pcm:
+    if not isinstance(block, np.ndarray) or block.dtype != np.int16 or block.ndim != 1:
+        kind = f"an array of {block.dtype}, shape {block.shape}" if isinstance(block, np.ndarray) else type(block).__name__
+        raise AudioError(f"The voice yielded {kind}, which is no sound.", hint="Yield mono PCM16: numpy int16 arrays of one dimension.")
+    return block

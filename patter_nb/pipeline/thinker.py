@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from patter_nb.agent import Agent
-from patter_nb.errors import PatterConfigError, ToolError
+from patter_nb.errors import MalformedStream, PatterConfigError
 from patter_nb.llm.base import LLMChunk, Message, as_chunk, name_of, open_stream
+from patter_nb.llm.loop import executor_of, run_call
 from patter_nb.llm.rounds import merge_neighbours
 from patter_nb.pipeline.door import Door, first_hit, resolved, within
 from patter_nb.step.effects import AskLLM, CheckWords, RunTool
 from patter_nb.step.inputs import ChunkArrived, StreamEnded, ToolFinished, WordsChecked
 from patter_nb.tasks import closing
 from patter_nb.tools.executor import DefaultToolExecutor
-from patter_nb.tools.outcome import ToolCallError, envelope
 from patter_nb.tools.signature import ToolContext
+
+MAX_CHUNKS = 100_000
+"""A stream of more chunks is no answer, whatever they hold: words, thoughts or arguments of a call."""
 
 
 class Thinker:
@@ -29,17 +31,14 @@ class Thinker:
         self._cancelled = asyncio.Event()
         self._checks: set[asyncio.Task[None]] = set()
         self._tools: dict[tuple[int, str], asyncio.Task[None]] = {}
-        self._executor = _executor_of(door.agent)
+        self._equipped: Agent | None = None
+        self._executor = DefaultToolExecutor()
 
     @property
     def busy(self) -> bool:
         """Whether a check, a stream or a tool is under way."""
         streaming = self._stream is not None and not self._stream.done()
         return streaming or any(not task.done() for task in (*self._checks, *self._tools.values()))
-
-    def adopt(self, agent: Agent) -> None:
-        """Use this agent's model and tools from now on; calls that run go on."""
-        self._executor = _executor_of(agent)
 
     def check(self, asked: CheckWords) -> None:
         """Run hooks and input guardrails on the person's words."""
@@ -52,6 +51,8 @@ class Thinker:
         with self._door.reporting("hook", asked.epoch):
             if agent.hooks.after_transcribe is not None:
                 text = await resolved(agent.hooks.after_transcribe(text, context))
+            if text is not None and not isinstance(text, str):
+                raise PatterConfigError(f"after_transcribe returned {type(text).__name__}.", hint="Return the words, or None for no turn.")
             if text is None:
                 self._door.feed(WordsChecked(asked.epoch, None))
                 return
@@ -81,14 +82,20 @@ class Thinker:
     async def _forward(self, stream: AsyncIterator[object], asked: AskLLM, provider: str) -> None:
         after = self._door.agent.hooks.after_llm
         held: list[str] = []
+        chunks = 0
         async for value in stream:
             chunk = as_chunk(value, provider=provider)
+            chunks += 1
+            if chunks > MAX_CHUNKS:
+                hint = "Set the provider's token limit."
+                raise MalformedStream(f"The answer has more than {MAX_CHUNKS} chunks and was cut off.", provider=provider, hint=hint)
             if chunk.type == "done":
                 await self._release(held, asked)
                 self._door.feed(ChunkArrived(asked.epoch, asked.round, chunk))
                 break
             if chunk.type == "text" and after.on_chunk is not None:
-                chunk = replace(chunk, content=_text(after.on_chunk(chunk.content or ""), chunk.content))
+                with within("hook"):
+                    chunk = replace(chunk, content=_text(after.on_chunk(chunk.content or ""), chunk.content))
             if chunk.type == "text" and after.on_response is not None:
                 held.append(chunk.content or "")
             else:
@@ -100,7 +107,8 @@ class Thinker:
     async def _release(self, held: list[str], asked: AskLLM) -> None:
         if held and (on_response := self._door.agent.hooks.after_llm.on_response) is not None:
             whole = "".join(held)
-            changed = _text(await resolved(on_response(whole, self._door.context(asked.turn))), whole)
+            with within("hook"):
+                changed = _text(await resolved(on_response(whole, self._door.context(asked.turn))), whole)
             self._door.feed(ChunkArrived(asked.epoch, asked.round, LLMChunk("text", content=changed)))
 
     def close_stream(self) -> None:
@@ -123,30 +131,22 @@ class Thinker:
     async def _run_tool(self, asked: RunTool) -> None:
         request = asked.request
         context = ToolContext(call_id=self._door.call_id, history=self._door.history(), variables=self._door.agent.variables)
-        try:
-            content = await self._executor.execute(request.name, request.arguments, context)
-        except ToolError as error:
-            self._door.feed(ToolFinished(asked.turn, request.id, "failed", envelope(error), str(error)))
-        except Exception as error:  # noqa: BLE001  # an executor of one's own may raise anything; the model and the log are told
-            failure = ToolCallError(f"The tool executor failed: {type(error).__name__}: {error}", code="failed")
-            self._door.feed(ToolFinished(asked.turn, request.id, "failed", envelope(failure), str(failure)))
-        else:
-            text = content if isinstance(content, str) else json.dumps(content, default=str)
-            self._door.feed(ToolFinished(asked.turn, request.id, "completed", text))
+        content, error = await run_call(self._equip(), request, context)
+        self._door.feed(ToolFinished(asked.turn, request.id, "failed" if error else "completed", content, error))
+
+    def _equip(self) -> DefaultToolExecutor:
+        """The executor of the agent of the moment; calls that run keep theirs."""
+        agent = self._door.agent
+        before, self._equipped = self._equipped, agent
+        if before is None or agent.tools != before.tools or agent.executor is not before.executor:
+            self._executor = executor_of(agent.tools, agent.executor, self._door.clock)
+        return self._executor
 
     def cancel_tool(self, turn: int, id: str) -> None:
         """Give up a running call."""
         task = self._tools.pop((turn, id), None)
         if task is not None:
             task.cancel()
-
-
-def _executor_of(agent: Agent) -> DefaultToolExecutor:
-    if agent.executor is None:
-        return DefaultToolExecutor(agent.tools)
-    for tool in agent.tools:
-        agent.executor.add(tool)
-    return agent.executor
 
 
 def _messages(changed: object, unchanged: tuple[Message, ...]) -> tuple[Message, ...]:

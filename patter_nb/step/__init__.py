@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from patter_nb.events import Dropped, SessionStarted, SessionStopped, StateChanged, Tick
-from patter_nb.pipeline.endpointing import Closed, Quiet
-from patter_nb.step import answering, hearing, speaking
+from patter_nb.events import Dropped, SessionStarted, SessionStopped, StateChanged
+from patter_nb.step import answering, hearing, speaking, swapping, timers
 from patter_nb.step.effects import Effect, Shutdown
 from patter_nb.step.inputs import (
     Accept,
@@ -31,7 +30,8 @@ from patter_nb.step.inputs import (
     WordsChecked,
 )
 from patter_nb.step.scene import Happened, Scene
-from patter_nb.step.state import Asking, Checking, Closing, Held, State
+from patter_nb.step.state import Asking, Checking, Silent, State
+from patter_nb.step.timers import next_due_ms
 from patter_nb.stt.base import Transcript
 from patter_nb.transports.base import LocalPause, Muted, Played, Typed
 
@@ -60,7 +60,7 @@ def step(state: State, now_ms: float, given: Input) -> Stepped:
     _react(s, given)
     if not isinstance(given, FrameHeard) or s.effects:
         answering.advance(s)
-        _take_from_queue(s)
+        _use_free_floor(s)
     if s.state.word != state.word:
         s.log(StateChanged(s.state.word))
     return Stepped(s.state, tuple(s.events), tuple(s.effects))
@@ -110,7 +110,8 @@ def _react(s: Scene, given: Input) -> None:
         case WordsChecked():
             answering.words_checked(s, given)
         case Typed(text):
-            answering.begin(s, "typed", text)
+            if text.strip():
+                answering.begin(s, "typed", text)
         case Say(text):
             s.change(queue=(*s.state.queue, text))
         case LocalPause():
@@ -120,11 +121,11 @@ def _react(s: Scene, given: Input) -> None:
         case Accept():
             hearing.accept(s, given)
         case Swap():
-            _swap(s, given)
+            swapping.swap(s, given)
         case Failure():
             _failed(s, given)
         case Due():
-            _due(s, given)
+            timers.fire(s, given)
         case Start():
             _start(s, given)
         case Stop():
@@ -133,7 +134,7 @@ def _react(s: Scene, given: Input) -> None:
 
 def _start(s: Scene, given: Start) -> None:
     agent = s.state.agent
-    s.change(life="live", plays=given.plays)
+    s.change(life="live", plays=given.plays, rate=given.sample_rate)
     s.log(SessionStarted(agent.parts(), given.sample_rate))
     if agent.first_message:
         answering.begin(s, "greeting", agent.render(agent.first_message))
@@ -143,23 +144,19 @@ def _stop(s: Scene, given: Stop) -> None:
     if s.state.answer is not None:
         answering.interrupt(s)
     s.log(SessionStopped(given.reason, s.state.dropped))
-    s.change(life="stopped", queue=())
+    s.change(life="stopped", queue=(), utterance=Silent())
     s.do(Shutdown())
 
 
-def _take_from_queue(s: Scene) -> None:
-    if s.state.queue and s.state.floor_free:
+def _use_free_floor(s: Scene) -> None:
+    """Nobody speaks: a new agent takes over, and what the agent shall say by itself is said."""
+    if s.state.next_agent is not None and s.state.floor_free:
+        answering.adopt(s, s.state.next_agent)
+    while s.state.queue and s.state.floor_free:
         text, *rest = s.state.queue
         s.change(queue=tuple(rest))
         answering.begin(s, "say", text)
         answering.advance(s)
-
-
-def _swap(s: Scene, given: Swap) -> None:
-    before = s.state.agent
-    answering.swap(s, given)
-    if isinstance(s.state.ear, Closed) and given.agent.vad is not before.vad:
-        s.change(ear=Quiet())
 
 
 def _failed(s: Scene, given: Failure) -> None:
@@ -170,39 +167,3 @@ def _failed(s: Scene, given: Failure) -> None:
             hearing.deaf(s, given.error)
         case _:
             answering.failed(s, given)
-
-
-def next_due_ms(state: State) -> float | None:
-    """The session time at which the earliest timer falls due, or None. The edge sleeps until then and feeds a `Due`."""
-    return min(_timers(state).values(), default=None)
-
-
-def _timers(state: State) -> dict[str, float]:
-    timers: dict[str, float] = {}
-    if isinstance(state.voice.stance, Held):
-        timers["confirm"] = state.voice.stance.until_ms
-    if isinstance(state.utterance, Closing) and state.utterance.asked:
-        timers["words"] = state.utterance.since_ms + hearing.STT_SILENCE_MS
-    answer = state.answer
-    if answer is not None and isinstance(answer.work, Asking):
-        timers["model"] = answer.work.heard_ms + answering.LLM_SILENCE_MS
-    filler = state.agent.filler
-    if answer is not None and filler is not None and answering.wants_filler(answer):
-        timers["filler"] = answer.since_ms + filler.after_ms
-    return timers
-
-
-def _due(s: Scene, given: Due) -> None:
-    s.log(Tick(given.due_ms))
-    for name, due_ms in _timers(s.state).items():
-        if due_ms > given.due_ms:
-            continue
-        match name:
-            case "confirm":
-                speaking.resume(s, "no word in time")
-            case "words":
-                hearing.words_overdue(s)
-            case "model":
-                answering.silence_due(s)
-            case "filler":
-                answering.fill(s)

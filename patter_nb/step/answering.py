@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from patter_nb.agent import describe_change
+from patter_nb.agent import Agent
 from patter_nb.errors import MalformedStream, PatterError, RequestTimeout
 from patter_nb.events import (
-    AgentChanged,
     InputChecked,
     LLMChunked,
     LLMRequested,
@@ -26,22 +25,38 @@ from patter_nb.events import (
     UtteranceDropped,
 )
 from patter_nb.llm.base import Message, name_of
-from patter_nb.llm.rounds import MAX_ROUNDS, Round, ToolRequest, assistant_message, cancelled_content, merge_neighbours, requests_of, take, tool_message
+from patter_nb.llm.rounds import (
+    MAX_ROUNDS,
+    Round,
+    ToolRequest,
+    assistant_message,
+    call_ids,
+    cancelled_content,
+    merge_neighbours,
+    requests_of,
+    take,
+    tool_message,
+)
+from patter_nb.pipeline.endpointing import Closed, Quiet, reopen
 from patter_nb.pipeline.sentences import SentenceState
 from patter_nb.pipeline.sentences import flush as flush_draft
 from patter_nb.pipeline.sentences import push as push_draft
-from patter_nb.step.effects import Adopt, AskLLM, Cancel, CancelTool, CheckWords, CloseLLM, RunTool
-from patter_nb.step.inputs import ChunkArrived, Failure, StreamEnded, Swap, ToolFinished, WordsChecked
+from patter_nb.step.effects import Adopt, AskLLM, Cancel, CancelTool, CheckWords, CloseLLM, RunTool, StopListening
+from patter_nb.step.inputs import ChunkArrived, Failure, StreamEnded, ToolFinished, WordsChecked
 from patter_nb.step.scene import Scene
-from patter_nb.step.speaking import fall_silent, flush, speak
-from patter_nb.step.state import Answer, Asking, Calling, Checking, Handed, Piece, ToolRound, Written, heard_text
+from patter_nb.step.speaking import cut, fall_silent, flush, owes_sound, speak
+from patter_nb.step.state import Answer, Asking, Calling, Checking, Gathering, Handed, Silent, ToolRound, Written, heard_pieces, joined
 
-LLM_SILENCE_MS = 60_000.0
-"""A model that says nothing for this long has failed."""
-ANSWER_CHARS = 20_000
-"""A longer answer (about 20 minutes of speech) is not one: a model that never ends is cut off here."""
 GO_ON = "Please go on exactly where you stopped."
 """Asked of a model that takes over in the middle of an answer; it is not kept in history."""
+CHECK_SILENCE_MS = 60_000.0
+"""A hook or guardrail that holds the person's words for this long has failed."""
+LLM_SILENCE_MS = 60_000.0
+"""A model that says nothing for this long has failed."""
+TTS_SILENCE_MS = 30_000.0
+"""A voice that owes sound and has made none for this long has failed."""
+ANSWER_CHARS = 20_000
+"""A longer answer (about 20 minutes of speech) is not one: a model that never ends is cut off here. A chunk without text counts as one."""
 
 
 def begin(s: Scene, source: TurnSource, text: str, *, turn: int | None = None) -> None:
@@ -49,15 +64,14 @@ def begin(s: Scene, source: TurnSource, text: str, *, turn: int | None = None) -
     if s.state.answer is not None:
         interrupt(s)
     if s.state.next_agent is not None:
-        s.change(agent=s.state.next_agent, next_agent=None)
-        s.do(Adopt(s.state.agent))
+        adopt(s, s.state.next_agent)
     number = turn if turn is not None else s.state.turns + 1
     s.change(turns=max(s.state.turns, number), epoch=s.state.epoch + 1)
     if source in ("typed", "speech"):
-        s.change(answer=Answer(number, source, s.now_ms, Checking(), words=text))
+        s.change(answer=Answer(number, source, s.now_ms, Checking(s.now_ms), words=text))
         if turn is None:
             s.log(TurnStarted(source, text))
-        s.do(CheckWords(s.state.epoch, number, text, _before(s)))
+        check(s)
     else:
         s.change(answer=Answer(number, source, s.now_ms, Written()))
         s.log(TurnStarted(source, ""))
@@ -65,10 +79,34 @@ def begin(s: Scene, source: TurnSource, text: str, *, turn: int | None = None) -
         _close_draft(s, round=0)
 
 
-def _before(s: Scene) -> tuple[Message, ...]:
-    prompt = s.state.agent.render(s.state.agent.system_prompt)
-    system: tuple[Message, ...] = ({"role": "system", "content": prompt},) if prompt else ()
-    return system + s.state.history
+def adopt(s: Scene, agent: Agent) -> None:
+    """Be this agent from now on. Words that the old speech-to-text still owes, or that nobody hears any more, are given up."""
+    before, said = s.state.agent, s.state.utterance
+    s.change(agent=agent, next_agent=None)
+    s.do(Adopt(agent))
+    if agent.vad is not before.vad:
+        s.change(ear=reopen(s.state.ear, "deaf"))
+    hears = agent.stt is not None and agent.vad is not None
+    if isinstance(said, Silent) or (hears and agent.stt is before.stt):
+        return
+    if hears and isinstance(said, Gathering):
+        s.change(utterance=replace(said, asked=0))
+        return
+    s.change(utterance=Silent(), ear=s.state.ear if isinstance(s.state.ear, Closed) else Quiet())
+    s.do(StopListening())
+    s.log(UtteranceDropped(" ".join(said.words), "what heard it was replaced"))
+
+
+def check(s: Scene) -> None:
+    """Have the person's words checked."""
+    s.change_answer(work=Checking(s.now_ms))
+    s.do(CheckWords(s.state.epoch, s.answer.turn, s.answer.words, system_of(s.state.agent) + s.state.history))
+
+
+def system_of(agent: Agent) -> tuple[Message, ...]:
+    """What the model is told before all else."""
+    prompt = agent.render(agent.system_prompt)
+    return ({"role": "system", "content": prompt},) if prompt else ()
 
 
 def words_checked(s: Scene, given: WordsChecked) -> None:
@@ -78,26 +116,31 @@ def words_checked(s: Scene, given: WordsChecked) -> None:
         s.log(given.hit)
         s.change_answer(work=Written())
         speak(s, given.hit.replacement)
-    elif given.text is None:
+    elif given.text is None or not given.text.strip():
         s.log(UtteranceDropped("", "vetoed by after_transcribe"))
         s.change_answer(work=Written())
     else:
         s.change_answer(user=({"role": "user", "content": given.text},), base=given.messages)
-        _ask(s, 1)
+        ask(s, 1)
 
 
-def _ask(s: Scene, number: int, *, go_on: tuple[Message, ...] = ()) -> None:
+def ask(s: Scene, number: int, *, said: str = "") -> None:
+    """Ask the model for round `number` of the answer, or for the rest of it after `said`."""
     llm = s.state.agent.llm
     provider, model = name_of(llm)
-    new = tuple(message for done in s.answer.rounds for message in _round_messages(done, done.text))
-    messages = merge_neighbours((*s.answer.base, *new, *go_on))
+    go_on: tuple[Message, ...] = (assistant_message(said), {"role": "user", "content": GO_ON}) if said else ()
+    messages = merge_neighbours((*s.answer.base, *_rounds_so_far(s.answer), *go_on))
     with_tools = number < MAX_ROUNDS
     names = tuple(tool.name for tool in s.state.agent.tools) if with_tools else ()
-    carried = len(s.answer.base) - len(s.answer.user)
+    carried = max(len(s.answer.base) - len(s.answer.user), 0)
     costs = bool(getattr(llm, "costs", True))  # a provider of one's own may not say; then it may cost
     s.log(LLMRequested(number, provider, model, costs, names, carried, messages[carried:]))
-    s.change_answer(work=Asking(Round(number), s.now_ms), draft=SentenceState())
+    s.change_answer(work=Asking(Round(number, said and f"{said} "), s.now_ms), draft=SentenceState())
     s.do(AskLLM(s.state.epoch, s.answer.turn, number, messages, with_tools))
+
+
+def _rounds_so_far(answer: Answer) -> tuple[Message, ...]:
+    return tuple(message for done in answer.rounds for message in _round_messages(done, done.text))
 
 
 def _round_messages(done: ToolRound, text: str) -> list[Message]:
@@ -109,17 +152,17 @@ def chunk_arrived(s: Scene, given: ChunkArrived) -> None:
     work = s.answer.work
     assert isinstance(work, Asking)
     s.log(LLMChunked(given.round, given.chunk))
-    s.change_answer(work=Asking(take(work.round, given.chunk), s.now_ms))
-    if given.chunk.type == "text" and given.chunk.content:
-        _write(s, given.chunk.content, round=given.round)
-        if s.answer.written > ANSWER_CHARS:
-            hint = "Ask for short answers in the system prompt, or set the provider's token limit."
-            fail(s, "llm", MalformedStream(f"The answer is longer than {ANSWER_CHARS} characters and was cut off.", hint=hint))
+    text = (given.chunk.content or "") if given.chunk.type == "text" else ""
+    s.change_answer(work=Asking(take(work.round, given.chunk), s.now_ms), written=s.answer.written + max(len(text), 1))
+    _write(s, text, round=given.round)
+    if s.answer.written > ANSWER_CHARS:
+        hint = "Ask for short answers in the system prompt, or set the provider's token limit."
+        fail(s, "llm", MalformedStream(f"The answer is longer than {ANSWER_CHARS} characters or chunks and was cut off.", hint=hint))
 
 
 def _write(s: Scene, text: str, *, round: int) -> None:
     draft, pieces = push_draft(s.answer.draft, text)
-    s.change_answer(draft=draft, written=s.answer.written + len(text))
+    s.change_answer(draft=draft)
     for piece in pieces:
         speak(s, piece, round=round)
 
@@ -139,7 +182,8 @@ def stream_ended(s: Scene, given: StreamEnded) -> None:
         hint = "Say in the system prompt when to stop calling tools, or in a tool's result that it is final."
         fail(s, "llm", MalformedStream(f"The model still calls tools after {MAX_ROUNDS} rounds.", hint=hint))
     elif work.round.calls:
-        requests = requests_of(work.round, prefix=f"call_{s.answer.turn}")
+        taken = call_ids((*s.state.history, *_rounds_so_far(s.answer)))
+        requests = requests_of(work.round, prefix=f"call_{s.answer.turn}", taken=taken)
         s.change_answer(work=Calling(given.round, work.round.text, requests))
         for request in requests:
             s.log(ToolCalled(request.id, request.name, request.arguments))
@@ -162,7 +206,7 @@ def tool_finished(s: Scene, given: ToolFinished) -> None:
     by_id = dict(results)
     done = ToolRound(work.number, work.text, work.requests, tuple(by_id[request.id] for request in work.requests))
     s.change_answer(rounds=(*s.answer.rounds, done))
-    _ask(s, work.number + 1)
+    ask(s, work.number + 1)
 
 
 def _request(work: Calling, id: str) -> ToolRequest:
@@ -186,10 +230,10 @@ def advance(s: Scene) -> None:
     answer = s.state.answer
     if answer is None:
         return
-    if isinstance(answer.work, Written) and all(piece.done for piece in answer.pieces):
+    if isinstance(answer.work, Written) and not owes_sound(answer):
         s.log(TurnEnded("failed" if answer.failure else "completed"))
         s.change_answer(work=Handed())
-    if isinstance(s.answer.work, Handed) and s.state.voice.played >= s.state.voice.sent:
+    if isinstance(s.answer.work, Handed) and not owes_sound(answer) and s.state.voice.played >= s.state.voice.sent:
         fall_silent(s)
         _settle(s, interrupted=False)
 
@@ -224,102 +268,75 @@ def _cancel_tools(s: Scene, why: str) -> None:
 def _settle(s: Scene, *, interrupted: bool, cursor: int | None = None) -> None:
     answer = s.answer
     cursor = s.state.voice.played if cursor is None else cursor
-    s.log(TurnHeard(heard_text(answer.pieces, cursor), interrupted))
+    heard = heard_pieces(answer.pieces, cursor)
+    s.log(TurnHeard(joined(answer.pieces, heard), interrupted))
     kept: list[Message] = [*s.state.history, *answer.user]
     for done in answer.rounds:
-        kept += _round_messages(done, heard_text(_of_round(answer, done.number), cursor))
-    tool_rounds = {done.number for done in answer.rounds}
-    last_words = heard_text(tuple(piece for piece in answer.pieces if piece.round not in tool_rounds), cursor)
+        kept += _round_messages(done, joined(answer.pieces, heard, rounds={done.number}))
+    last_words = joined(answer.pieces, heard, but={done.number for done in answer.rounds})
     if last_words:
         kept.append(assistant_message(last_words))
     s.change(history=merge_neighbours(kept), answer=None)
 
 
-def _of_round(answer: Answer, number: int) -> tuple[Piece, ...]:
-    return tuple(piece for piece in answer.pieces if piece.round == number)
-
-
 def fail(s: Scene, stage: str, error: PatterError) -> None:
-    """A stage of the answer failed: what was said stands, the apology is spoken if a voice is left, the turn ends."""
+    """A stage of the answer failed: what was said stands, the apology is spoken (once) if a voice is left, the turn ends."""
+    before = s.answer
     s.log(StageFailed(stage, error))  # type: ignore[arg-type]  # a closed set, checked where failures are made
     _cancel_tools(s, "the turn failed")
     round = s.answer.work.round.number if isinstance(s.answer.work, Asking) else 0
-    s.change_answer(failure=error)
+    s.change_answer(failure=before.failure or error)
     if stage == "llm":
         _close_draft(s, round=round)
         s.do(CloseLLM(s.state.epoch))
     else:
         s.do(Cancel(s.state.epoch))
         s.change(epoch=s.state.epoch + 1)
-        s.change_answer(pieces=tuple(piece if piece.done else replace(piece, done=True, spoken=_sounded(piece)) for piece in s.answer.pieces))
+        cut(s, s.state.voice.sent)
+    if isinstance(before.work, Handed):
+        return
     s.change_answer(work=Written())
-    if s.state.agent.error_message and stage != "tts":
+    if before.failure is None and stage != "tts":
         speak(s, s.state.agent.error_message, kind="apology")
-
-
-def _sounded(piece: Piece) -> str:
-    return (piece.spoken or "") if piece.start is not None else ""
 
 
 def failed(s: Scene, given: Failure) -> None:
     """A failure reported by the edge, inside an answer or outside."""
-    if given.epoch is not None and s.state.answer is not None and not isinstance(s.answer.work, Handed):
+    if given.epoch is not None and s.state.answer is not None and _hangs_on(s.answer, given.stage):
         fail(s, given.stage, given.error)
     else:
         s.log(StageFailed(given.stage, given.error))
 
 
-def silence_due(s: Scene) -> None:
+def _hangs_on(answer: Answer, stage: str) -> bool:
+    """Whether the answer still needs that stage: a stream may also fail when it is closed, after its last word."""
+    return isinstance(answer.work, Asking) if stage == "llm" else not isinstance(answer.work, Handed) or owes_sound(answer)
+
+
+def check_overdue(s: Scene) -> None:
+    """A hook or guardrail holds the person's words for too long."""
+    hint = "Give what your hooks and guardrails wait for a timeout of its own."
+    fail(s, "hook", RequestTimeout(f"The person's words were not checked within {CHECK_SILENCE_MS / 1000:.0f} s.", hint=hint))
+
+
+def model_overdue(s: Scene) -> None:
     """The model has said nothing for too long."""
-    seconds = LLM_SILENCE_MS / 1000
-    fail(s, "llm", RequestTimeout(f"The model said nothing for {seconds:.0f} s.", hint="Check the provider's status, or take a faster model."))
+    hint = "Check the provider's status, or take a faster model."
+    fail(s, "llm", RequestTimeout(f"The model said nothing for {LLM_SILENCE_MS / 1000:.0f} s.", hint=hint))
+
+
+def voice_overdue(s: Scene) -> None:
+    """The voice owes sound for too long."""
+    hint = "Check the text-to-speech provider; session.use(tts=...) replaces it."
+    fail(s, "tts", RequestTimeout(f"The voice made no sound for {TTS_SILENCE_MS / 1000:.0f} s.", hint=hint))
 
 
 def wants_filler(answer: Answer) -> bool:
-    """Whether the person waits in silence: asked, nothing sounded yet, and no filler spoken."""
-    waiting = isinstance(answer.work, (Checking, Asking, Calling)) and answer.source in ("typed", "speech")
-    return waiting and not any(piece.start is not None or piece.kind == "filler" for piece in answer.pieces)
+    """Whether the person waits in silence: nothing was handed to the voice yet."""
+    return isinstance(answer.work, (Checking, Asking, Calling)) and not answer.pieces
 
 
 def fill(s: Scene) -> None:
     """Say that it takes a moment."""
     if s.state.agent.filler is not None:
         speak(s, s.state.agent.filler.text, kind="filler")
-
-
-def swap(s: Scene, given: Swap) -> None:
-    """Take over a new agent: at the next turn, or now, fencing off the running answer and letting the new parts go on with it."""
-    answer = s.state.answer
-    s.log(AgentChanged(describe_change(s.state.next_agent or s.state.agent, given.agent), given.when))
-    if answer is None or given.when == "now":
-        s.change(agent=given.agent, next_agent=None)
-        s.do(Adopt(given.agent))
-    else:
-        s.change(next_agent=given.agent)
-        return
-    if answer is None or answer.source in ("say", "greeting") or isinstance(answer.work, (Calling, Handed)):
-        return
-    _fence(s)
-
-
-def _fence(s: Scene) -> None:
-    """Cut the running answer at the cursor and have the new model go on from there."""
-    answer, cursor = s.answer, s.state.voice.played
-    s.do(Cancel(s.state.epoch))
-    flush(s)
-    s.change(epoch=s.state.epoch + 1)
-    if isinstance(answer.work, Checking):
-        s.do(CheckWords(s.state.epoch, answer.turn, answer.words, _before(s)))
-        return
-    pieces = tuple(_cut(piece, cursor) for piece in answer.pieces)
-    s.change_answer(pieces=pieces, failure=None)
-    number = answer.rounds[-1].number + 1 if answer.rounds else 1
-    tail = heard_text(tuple(piece for piece in pieces if piece.round == number), cursor)
-    go_on: tuple[Message, ...] = (assistant_message(tail), {"role": "user", "content": GO_ON}) if tail else ()
-    _ask(s, number, go_on=go_on)
-
-
-def _cut(piece: Piece, cursor: int) -> Piece:
-    heard = heard_text((piece,), cursor)
-    return replace(piece, spoken=f"{heard} " if heard else "", done=True, start=None, stop=None)
-

@@ -18,7 +18,7 @@ from patter_nb.events import (
     TurnStarted,
     UtteranceDropped,
 )
-from patter_nb.pipeline.endpointing import Closed, Onset, Pausing, Quiet, Voiced, hear, silence_ms
+from patter_nb.pipeline.endpointing import Closed, Onset, Pausing, Voiced, close, hear, reopen, silence_ms
 from patter_nb.step.answering import begin, fail, interrupt
 from patter_nb.step.effects import FinalizeWords, Listen, StopListening
 from patter_nb.step.inputs import Accept, FrameHeard
@@ -89,14 +89,18 @@ def muted(s: Scene, given: Muted) -> None:
             if not (isinstance(s.state.ear, Pausing) and s.state.ear.noticed):
                 _finalize(s)
             _close(s)
-        s.change(ear=Closed())
-    elif isinstance(s.state.ear, Closed):
-        s.change(ear=Quiet())
+        s.change(ear=close(s.state.ear, "muted"))
+    else:
+        s.change(ear=reopen(s.state.ear, "muted"))
 
 
 def transcript(s: Scene, given: Transcript) -> None:
-    """Words, as heard so far or for good. Words while the agent answers are an interruption."""
+    """Words, as heard so far or for good. Words while the agent answers are an interruption, unless they come when nobody speaks."""
     s.log(TranscriptFinal(given.text, given.confidence) if given.is_final else TranscriptPartial(given.text))
+    if isinstance(s.state.utterance, Silent):
+        if given.is_final and has_words(given.text):
+            s.log(UtteranceDropped(given.text, "speech-to-text sent it after the utterance was over"))
+        return
     if has_words(given.text) and s.state.answer is not None:
         interrupt(s)
     elif given.is_final and isinstance(s.state.ear, Pausing):
@@ -159,12 +163,14 @@ def lost_words(s: Scene, error: PatterError) -> None:
 
 
 def deaf(s: Scene, error: PatterError) -> None:
-    """Nothing can tell voice from silence any more: the microphone is of no use until `use(vad=...)`."""
+    """Nothing can tell voice from silence any more: the microphone is of no use until `use(vad=...)`. It is said once, not for each frame."""
+    if isinstance(s.state.ear, Closed) and "deaf" in s.state.ear.why:
+        return
     s.log(StageFailed("vad", error))
     if isinstance(s.state.utterance, Gathering):
         _finalize(s)
         _close(s)
-    s.change(ear=Closed())
+    s.change(ear=close(s.state.ear, "deaf"))
 
 
 def has_words(text: str) -> bool:

@@ -1,7 +1,7 @@
 """The answer's way to the person's ear: pieces, sound, the cursor, and what happens when the person speaks into it.
 
 Someone who seems to interrupt only pauses playback. Words confirm the interruption; silence, or time, lets it go on from the
-same sample.
+same sample. What sounds is read off the cursor, never off what was sent: between two pieces the agent is silent.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ from patter_nb.events import (
 from patter_nb.step.effects import FlushPlayback, PausePlayback, Play, ResumePlayback, Speak
 from patter_nb.step.inputs import AudioMade, PieceChecked, PieceSpoken
 from patter_nb.step.scene import Scene
-from patter_nb.step.state import Held, Mute, Piece, Sounding
+from patter_nb.step.state import LETTERS_A_SECOND, Answer, Gathering, Held, Mute, Piece, Sounding, heard_pieces
 from patter_nb.transports.base import Block, LocalPause, Played
+
+CURSOR_GRACE_MS = 2_000.0
+"""Sound whose cursor stands still for this long after it should have ended counts as heard: nobody tells, or nobody listens."""
 
 
 def speak(s: Scene, text: str, *, round: int = 0, kind: SentenceKind = "answer") -> None:
@@ -31,28 +34,35 @@ def speak(s: Scene, text: str, *, round: int = 0, kind: SentenceKind = "answer")
     if not text.strip():
         return
     index = len(s.answer.pieces)
+    if not owes_sound(s.answer):
+        s.change_answer(voice_ms=s.now_ms)
     s.change_answer(pieces=(*s.answer.pieces, Piece(round, kind, text)))
     s.log(SentenceReady(index, round, text, kind))
     s.do(Speak(s.state.epoch, s.answer.turn, index, text, kind))
+
+
+def owes_sound(answer: Answer) -> bool:
+    """Whether the voice still works on a piece."""
+    return not all(piece.done for piece in answer.pieces)
 
 
 def piece_checked(s: Scene, given: PieceChecked) -> None:
     if given.hit is not None:
         s.log(given.hit)
     s.log(SentenceChecked(given.index, given.text))
-    _change_piece(s, given.index, spoken=given.text)
+    _change_piece(s, given.index, spoken=given.text, length=len(given.text) * s.state.rate // LETTERS_A_SECOND)
 
 
 def audio_made(s: Scene, given: AudioMade) -> None:
-    start = s.state.voice.sent
-    stop = start + len(given.pcm)
+    voice = s.state.voice
+    start, stop = voice.sent, voice.sent + len(given.pcm)
     if stop == start:
         return
     s.log(AudioSent(given.index, start, stop))
     s.do(Play(Block(given.pcm, start)))
     before = s.answer.pieces[given.index].start
     _change_piece(s, given.index, start=start if before is None else before, stop=stop)
-    s.change_voice(sent=stop)
+    s.change_voice(sent=stop, moved_ms=s.now_ms if voice.played == voice.sent else voice.moved_ms)
     if not s.state.plays:
         s.change_voice(played=stop)
 
@@ -65,19 +75,46 @@ def piece_spoken(s: Scene, given: PieceSpoken) -> None:
 def _change_piece(s: Scene, index: int, **fields: object) -> None:
     pieces = list(s.answer.pieces)
     pieces[index] = replace(pieces[index], **fields)  # type: ignore[arg-type]  # the field names are this module's own
-    s.change_answer(pieces=tuple(pieces))
+    s.change_answer(pieces=tuple(pieces), voice_ms=s.now_ms)
+
+
+def cut(s: Scene, position: int) -> list[tuple[Piece, str]]:
+    """End every piece where its sound stands at `position` of the output axis; returns those cut, each with its text from there on."""
+    rests: list[tuple[Piece, str]] = []
+    for index, (piece, text) in enumerate(zip(s.answer.pieces, heard_pieces(s.answer.pieces, position), strict=True)):
+        whole = piece.text if piece.spoken is None else piece.spoken
+        _change_piece(s, index, spoken=text, done=True, stop=piece.stop and max(piece.start or 0, min(piece.stop, position)))
+        if text != whole:
+            s.log(SentenceChecked(index, text))
+            rests.append((piece, whole[len(text) :]))
+    return rests
 
 
 def played(s: Scene, given: Played) -> None:
-    """The cursor moved: playback began, went on, or everything has been heard."""
+    """The cursor moved: playback began, went on, or everything sent has been heard."""
     voice = s.state.voice
     position = min(given.position, voice.sent)
     if position <= voice.played:
         return
+    s.change_voice(played=position, moved_ms=s.now_ms)
     if isinstance(voice.stance, Mute):
         s.log(PlaybackStarted(voice.played))
         s.change_voice(stance=Sounding())
-    s.change_voice(played=position)
+        if isinstance(s.state.utterance, Gathering) and not s.state.agent.turn_taking.half_duplex:
+            hold(s)
+    _end_if_drained(s)
+
+
+def _end_if_drained(s: Scene) -> None:
+    voice = s.state.voice
+    if isinstance(voice.stance, Sounding) and voice.played == voice.sent:
+        s.log(PlaybackEnded(voice.played))
+        s.change_voice(stance=Mute())
+
+
+def assume_heard(s: Scene) -> None:
+    """The sound should have ended by now, and no cursor tells."""
+    played(s, Played(s.state.voice.sent))
 
 
 def fall_silent(s: Scene) -> None:
@@ -98,7 +135,7 @@ def flush(s: Scene) -> None:
 
 
 def audible(s: Scene) -> bool:
-    """Whether the person has heard something of the running answer and more is to come."""
+    """Whether the person hears the running answer."""
     return isinstance(s.state.voice.stance, Sounding) and s.state.answer is not None
 
 
@@ -128,5 +165,6 @@ def resume(s: Scene, reason: str) -> None:
     if isinstance(s.state.voice.stance, Held):
         s.log(PlaybackResumed(s.state.voice.played, reason))
         s.do(ResumePlayback())
-        s.change_voice(stance=Sounding())
+        s.change_voice(stance=Sounding(), moved_ms=s.now_ms)
+        _end_if_drained(s)
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Literal, TypeAlias
 
 from patter_nb.agent import Agent
+from patter_nb.audio.frames import SAMPLE_RATE
 from patter_nb.errors import PatterError
 from patter_nb.events import SentenceKind, SessionState, TurnSource
 from patter_nb.llm.base import Message
 from patter_nb.llm.rounds import Round, ToolRequest
 from patter_nb.pipeline.endpointing import Closed, Ear, Quiet
+from patter_nb.pipeline.scanning import WIDE
 from patter_nb.pipeline.sentences import SentenceState
+
+LETTERS_A_SECOND = 15
+"""How fast a voice speaks, where it must be guessed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,10 @@ Utterance: TypeAlias = Silent | Gathering | Closing
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A piece of the answer: its text, the text really spoken once checked, and its place on the output axis once it sounds."""
+    """A piece of the answer: its text, the text really spoken once checked, and its place on the output axis once it sounds.
+
+    `length` is a guess at its samples, for as long as `stop` still moves.
+    """
 
     round: int
     kind: SentenceKind
@@ -51,12 +61,15 @@ class Piece:
     spoken: str | None = None
     start: int | None = None
     stop: int | None = None
+    length: int = 0
     done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Checking:
-    """The person's words are being checked."""
+    """The person's words are being checked since `since_ms`."""
+
+    since_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """Text and sound are complete and handed over; the person still hears it."""
+    """Text and sound were complete and handed over, and the turn has ended; the person still hears it."""
 
 
 Work: TypeAlias = Checking | Asking | Calling | Written | Handed
@@ -105,6 +118,7 @@ class Answer:
     """The turn that is being answered.
 
     `words` is what the person said, `user` what history keeps of it, `base` the messages that the model was first asked with.
+    `written` counts what the model has sent, `voice_ms` is when the voice last got on with the pieces.
     """
 
     turn: int
@@ -118,6 +132,7 @@ class Answer:
     draft: SentenceState = field(default_factory=SentenceState)
     pieces: tuple[Piece, ...] = ()
     written: int = 0
+    voice_ms: float = 0.0
     failure: PatterError | None = None
 
 
@@ -140,10 +155,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """The output axis: `sent` samples were handed to the transport, of which the cursor has reached `played`."""
+    """The output axis: `sent` samples were handed to the transport, of which the cursor has reached `played`, last moving at `moved_ms`."""
 
     sent: int = 0
     played: int = 0
+    moved_ms: float = 0.0
     stance: Mute | Sounding | Held = field(default_factory=Mute)
 
 
@@ -157,11 +173,15 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that a session knows. `next_agent` waits for the next turn; `queue` holds what the agent shall say by itself."""
+    """All that a session knows. `next_agent` waits for the next turn; `queue` holds what the agent shall say by itself.
+
+    `rate` is the output axis's, in Hz; `plays` says whether the transport tells how far it has played.
+    """
 
     agent: Agent
     life: Literal["starting", "live", "stopped"] = "starting"
     plays: bool = False
+    rate: int = SAMPLE_RATE
     next_agent: Agent | None = None
     epoch: int = 0
     turns: int = 0
@@ -206,12 +226,28 @@ class State:
         return self.answer is None and isinstance(self.utterance, Silent)
 
 
-def heard_text(pieces: tuple[Piece, ...], played: int) -> str:
-    """What the person heard of the pieces when the cursor stood at `played`: whole pieces, and whole words of the last one.
+def heard_pieces(pieces: tuple[Piece, ...], played: int) -> tuple[str, ...]:
+    """What the person heard of each piece when the cursor stood at `played`: whole ones, whole words of the last, nothing after it.
 
     Within a piece the words are taken to be spread evenly over its sound, which no TTS promises; the error is a word or two.
     """
-    return "".join(_heard_of(piece, played) for piece in pieces if piece.kind != "filler").strip()
+    heard: list[str] = []
+    reached = True
+    for piece in pieces:
+        heard.append(_heard_of(piece, played) if reached else "")
+        reached = reached and piece.done and heard[-1] == (piece.spoken or "")
+    return tuple(heard)
+
+
+def heard_text(pieces: tuple[Piece, ...], played: int) -> str:
+    """What the person heard of the answer when the cursor stood at `played`, without fillers."""
+    return joined(pieces, heard_pieces(pieces, played))
+
+
+def joined(pieces: tuple[Piece, ...], heard: tuple[str, ...], *, rounds: Collection[int] | None = None, but: Collection[int] = ()) -> str:
+    """What was heard of the pieces, without fillers: those of `rounds` (None: all), `but` those of other rounds."""
+    wanted = [piece.kind != "filler" and piece.round not in but and (rounds is None or piece.round in rounds) for piece in pieces]
+    return "".join(compress(heard, wanted)).strip()
 
 
 def _heard_of(piece: Piece, played: int) -> str:
@@ -222,6 +258,8 @@ def _heard_of(piece: Piece, played: int) -> str:
         return text
     if played <= piece.start:
         return ""
-    share = (played - piece.start) / max(piece.stop - piece.start, 1)
-    cut = min(int(len(text) * share), len(text))
-    return text if cut == len(text) and piece.done else text[: text.rfind(" ", 0, cut + 1) + 1]
+    length = piece.stop - piece.start if piece.done else max(piece.stop - piece.start, piece.length)
+    cut = min(len(text) * (played - piece.start) // length + 1, len(text))
+    while cut and not (text[cut - 1].isspace() or WIDE.match(text, cut - 1)):
+        cut -= 1
+    return text[:cut]

@@ -1,8 +1,9 @@
 """Speech to text on this machine by Moonshine tiny-en, whose package carries its model.
 
-moonshine-voice splits its input by a voice activity detector of its own, which here would hear the pipeline's utterances a second time. On 20 sentences
-with 0.2 s of room before them it cut off a first scrap in 7 of them, which the model made into "You", "Thank" or "The next" before the sentence. Switched
-off (`vad_threshold` 0) nothing of the kind remains, and the end of a sentence waits for no window of half a second.
+moonshine-voice splits its input by a voice activity detector of its own, which here would hear the pipeline's utterances a second
+time. On 20 sentences with 0.2 s of room before them it cut off a first scrap in 7 of them, which the model made into "You", "Thank"
+or "The next" before the sentence. Switched off (`vad_threshold` 0) nothing of the kind remains, and the end of a sentence waits for
+no window of half a second.
 """
 
 from __future__ import annotations
@@ -26,17 +27,18 @@ _HOP: Final = 512
 _PAD: Final = SAMPLE_RATE * 3 // 10
 """Silence after the sound: with 0.3 s of it a quarter fewer of 96 sentences had an error. (Under 0.1 s in all, the encoder fails.)"""
 _NO_SPEECH: Final = "You"
-"""What the model writes, so and without a full stop, for sound that is no speech: 8 of 10 knocks, clicks, hums, tones and noises, and silence. Spoken
-alone, "You" came as "You." or "Yeah."."""
+"""What the model writes, so and without a full stop, for sound that is no speech: 8 of 10 knocks, clicks, hums, tones and noises,
+and silence. Spoken alone, "You" came as "You." or "Yeah."."""
 
 
 class MoonshineSTT(UtteranceSTT[Any]):
     """Speech to text by Moonshine tiny-en: English, no network, MIT licence.
 
-    On one thread of a Xeon a transcript takes about 0.09 s for 3 s of speech and 0.35 s for 15 s, and a second thread makes it no faster, so it uses
-    one. Partials every 300 ms of new sound. No words with times, no confidence. Sound without speech gives the text "".
-    Raises `MissingExtra` on machines without the package (there is none for Intel Macs and macOS before 15: `WhisperSTT`), and `PatterConfigError` when
-    a file of the model has another hash.
+    On one thread of a Xeon a transcript takes about 0.09 s for 3 s of speech and 0.35 s for 15 s, and a second thread makes it no
+    faster, so it uses one. Partials every 300 ms of new sound. No words with times, no confidence. Sound without speech gives the
+    text "".
+    Raises `MissingExtra` on machines without the package (there is none for Intel Macs and macOS before 15: `WhisperSTT`), and
+    `PatterConfigError` when a file of the model has another hash.
     """
 
     provider: ClassVar[str] = "moonshine"
@@ -47,7 +49,9 @@ class MoonshineSTT(UtteranceSTT[Any]):
         super().__init__(model)
 
     def _load(self) -> Any:
-        os.environ.setdefault("MOONSHINE_ORT_SINGLE_THREAD", "1")  # the library's only way to say so; otherwise its threads spin on every core
+        os.environ.setdefault(
+            "MOONSHINE_ORT_SINGLE_THREAD", "1"
+        )  # the library's only way to say so; otherwise its threads spin on every core
         transcriber = import_native("moonshine_voice.transcriber", "MoonshineSTT")
         arch = import_native("moonshine_voice.moonshine_api", "MoonshineSTT").ModelArch.TINY
         return transcriber.Transcriber(verified("moonshine", "MoonshineSTT"), arch, options=_OPTIONS)

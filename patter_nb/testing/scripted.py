@@ -103,7 +103,8 @@ class ScriptedLLM:
             if chunk.type == "done":
                 return
             await asyncio.sleep(0)  # a model's chunks never come all at once; whoever else is ready runs in between
-        yield LLMChunk("done", finish_reason="tool_calls" if calls else "stop")
+        cancelled = cancel_event is not None and cancel_event.is_set()
+        yield LLMChunk("done", finish_reason="cancelled" if cancelled else "tool_calls" if calls else "stop")
 
     def _call(self, call: Call, index: int) -> LLMChunk:
         arguments = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
@@ -142,6 +143,7 @@ async def _until(event: asyncio.Event, cancel_event: asyncio.Event | None) -> No
     finally:
         for wait in waits:
             wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
 
 
 class ScriptedSTT:
@@ -149,7 +151,7 @@ class ScriptedSTT:
 
     An entry is the final text, or a list whose last item is final and whose others are partials; those come one for every
     300 ms of sound. An exception is raised instead. A `finalize` without an entry raises `AssertionError`, as does `verify()`
-    when entries are left.
+    after that, and when entries are left.
     """
 
     provider = "scripted"
@@ -160,6 +162,7 @@ class ScriptedSTT:
         self._out: asyncio.Queue[Transcript | Exception] = asyncio.Queue()
         self._frames = 0
         self._partials = 0
+        self._unexpected = 0
         self.pushed = 0
 
     async def open(self, format: AudioFormat) -> None:
@@ -179,6 +182,7 @@ class ScriptedSTT:
 
     async def finalize(self) -> None:
         if not self._entries:
+            self._unexpected += 1
             raise AssertionError("ScriptedSTT was asked for words more often than scripted.")
         entry = self._entries.popleft()
         self._frames = self._partials = 0
@@ -196,7 +200,9 @@ class ScriptedSTT:
         """Nothing is held."""
 
     def verify(self) -> None:
-        """Raise `AssertionError` unless every entry was asked for."""
+        """Raise `AssertionError` unless every entry was asked for, and nothing else."""
+        if self._unexpected:
+            raise AssertionError(f"ScriptedSTT was asked for words {self._unexpected} times more often than scripted.")
         if self._entries:
             raise AssertionError(f"ScriptedSTT has {len(self._entries)} entries that nobody asked for.")
 
@@ -243,7 +249,7 @@ class RecordedVAD:
     @classmethod
     def speaking(cls, *spans_ms: tuple[float, float], probability: float = 0.95) -> RecordedVAD:
         """Voice in these spans of milliseconds, silence elsewhere."""
-        frames = np.zeros(int(max(stop for _, stop in spans_ms) // 20) + 1)
+        frames = np.zeros(int(max((stop for _, stop in spans_ms), default=0) // 20) + 1)
         for start, stop in spans_ms:
             frames[int(start // 20) : int(stop // 20)] = probability
         return cls(frames)

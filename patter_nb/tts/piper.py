@@ -1,6 +1,7 @@
 """A voice on this machine: Piper, with the voice joe unless another is given.
 
-piper-tts is licensed under the GPL 3 or later (it contains espeak-ng). It is an optional package and is imported only when a `PiperTTS` speaks.
+piper-tts is licensed under the GPL 3 or later (it contains espeak-ng). It is an optional package and is imported only when a
+`PiperTTS` speaks.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ _USER: Final = "PiperTTS"
 class PiperTTS:
     """Text to speech by Piper: mono PCM16 at the voice's rate (joe: 22,050 Hz), a block for each sentence.
 
-    `voice` is None for joe, whose files' hashes are checked, or the path of a Piper voice (an .onnx file with its .onnx.json beside it). The network
-    makes a whole sentence in one run: "What's the weather in Paris?" takes 0.06 s, a second of speech 0.04 s (one thread of a Xeon).
+    `voice` is None for joe, whose files' hashes are checked, or the path of a Piper voice (an .onnx file with its .onnx.json beside
+    it). The network makes a whole sentence in one run: "What's the weather in Paris?" takes 0.06 s, a second of speech 0.04 s (one
+    thread of a Xeon).
 
     An iterator of text is spoken piece by piece as the pieces come; a piece should be a sentence or a phrase that can stand alone.
-    Raises `MissingExtra`, `ModelNotFound`, `PatterConfigError` for what is missing or wrong, at the first use of `format`, `warmup` or `synthesize`.
+    Raises `MissingExtra`, `ModelNotFound`, `PatterConfigError` for what is missing or wrong, at the first use of `format`, `warmup`
+    or `synthesize`.
     """
 
     provider: Final = "piper"
@@ -58,7 +61,7 @@ class PiperTTS:
     async def synthesize(self, text: str | AsyncIterator[str]) -> AsyncIterator[Pcm]:
         async for piece in _pieces(text):
             sentences = await self._model.run(partial(_begin, piece))
-            while (block := await self._model.run(lambda _, sentences=sentences: next(sentences, None))) is not None:
+            while (block := await self._model.run(partial(_next, sentences))) is not None:
                 yield block
 
     async def aclose(self) -> None:
@@ -68,7 +71,9 @@ class PiperTTS:
         if self._voice is None:
             return (locate(_JOE) or verified("joe", _USER)) / _JOE.files[0].path
         if not self._voice.is_file():
-            raise ModelNotFound(f"There is no voice {self._voice}.", provider=self.provider, hint="Give the path of a Piper voice's .onnx file.")
+            raise ModelNotFound(
+                f"There is no voice {self._voice}.", provider=self.provider, hint="Give the path of a Piper voice's .onnx file."
+            )
         return self._voice
 
     def _load(self) -> Any:
@@ -85,6 +90,10 @@ def _begin(text: str, voice: Any) -> Iterator[Pcm]:
     return (sentence.audio_int16_array for sentence in voice.synthesize(text))
 
 
+def _next(sentences: Iterator[Pcm], voice: Any) -> Pcm | None:
+    return next(sentences, None)
+
+
 async def _pieces(text: str | AsyncIterator[str]) -> AsyncIterator[str]:
     if isinstance(text, str):
         yield text
@@ -96,7 +105,9 @@ async def _pieces(text: str | AsyncIterator[str]) -> AsyncIterator[str]:
 def _config(voice: Path) -> dict[str, Any]:
     path = voice.with_name(voice.name + ".json")
     if not path.is_file():
-        raise ModelNotFound(f"The voice {voice} has no {path.name} beside it.", provider="piper", hint="A Piper voice is two files; fetch both.")
+        raise ModelNotFound(
+            f"The voice {voice} has no {path.name} beside it.", provider="piper", hint="A Piper voice is two files; fetch both."
+        )
     try:
         config: dict[str, Any] = json.loads(path.read_text("utf-8"))
         int(config["audio"]["sample_rate"])

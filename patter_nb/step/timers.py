@@ -1,0 +1,63 @@
+"""The timers of a session, read off its state: which runs, when it falls due, and what is done then.
+
+No timer is ever set or cleared, so none can be forgotten. What is done when one falls due ends or moves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from patter_nb.events import Tick
+from patter_nb.step import answering, hearing, speaking
+from patter_nb.step.inputs import Due
+from patter_nb.step.scene import Scene
+from patter_nb.step.state import Answer, Asking, Checking, Closing, Held, State
+
+Timer = tuple[float, Callable[[Scene], None]]
+
+
+def next_due_ms(state: State) -> float | None:
+    """The session time at which the earliest timer falls due, or None. The edge sleeps until then and feeds a `Due`."""
+    return min((due_ms for due_ms, _ in _timers(state)), default=None)
+
+
+def fire(s: Scene, given: Due) -> None:
+    """Do what the earliest timer is for. Others that are due have a `Due` of their own: this one may have changed them."""
+    s.log(Tick(given.due_ms))
+    timers = sorted(_timers(s.state), key=lambda timer: timer[0])
+    if timers and timers[0][0] <= given.due_ms:
+        timers[0][1](s)
+
+
+def _timers(state: State) -> list[Timer]:
+    if state.life != "live":
+        return []
+    timers = _of_voice(state)
+    if isinstance(state.utterance, Closing) and state.utterance.asked:
+        timers.append((state.utterance.since_ms + hearing.STT_SILENCE_MS, hearing.words_overdue))
+    if state.answer is not None:
+        timers += _of_answer(state, state.answer)
+    return timers
+
+
+def _of_voice(state: State) -> list[Timer]:
+    voice = state.voice
+    if isinstance(voice.stance, Held):
+        return [(voice.stance.until_ms, lambda s: speaking.resume(s, "no word in time"))]
+    unheard_ms = (voice.sent - voice.played) * 1000 / state.rate
+    return [(voice.moved_ms + unheard_ms + speaking.CURSOR_GRACE_MS, speaking.assume_heard)] if unheard_ms else []
+
+
+def _of_answer(state: State, answer: Answer) -> list[Timer]:
+    timers: list[Timer] = []
+    match answer.work:
+        case Checking(since_ms):
+            timers.append((since_ms + answering.CHECK_SILENCE_MS, answering.check_overdue))
+        case Asking(_, heard_ms):
+            timers.append((heard_ms + answering.LLM_SILENCE_MS, answering.model_overdue))
+    if speaking.owes_sound(answer):
+        timers.append((answer.voice_ms + answering.TTS_SILENCE_MS, answering.voice_overdue))
+    filler = state.agent.filler
+    if filler is not None and filler.text.strip() and answering.wants_filler(answer):
+        timers.append((answer.since_ms + filler.after_ms, answering.fill))
+    return timers
