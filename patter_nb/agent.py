@@ -119,7 +119,16 @@ class Filler:
             raise PatterConfigError(f"{self!r} says nothing, or at no time.", hint='For example Filler("One moment, please.", after_ms=4000).')
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+STAGE_METHODS: Mapping[str, tuple[str, ...]] = {
+    "llm": ("stream",),
+    "stt": ("open", "push", "transcripts", "finalize", "aclose"),
+    "tts": ("synthesize", "aclose"),
+    "vad": ("probability", "reset"),
+}
+"""What a provider of each stage must be able to do; the protocols say what it means."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Agent:
     """A frozen, validated description of an agent. Made by `Patter().agent(...)`; changed by `replace`.
 
@@ -148,10 +157,8 @@ class Agent:
     def __post_init__(self) -> None:
         for name in ("system_prompt", "first_message", "error_message", "language"):
             _expect(name, getattr(self, name), str, "text")
-        _expect_stage("llm", self.llm, LLMProvider, "an object with an async generator stream(messages, tools)")
-        _expect_stage("stt", self.stt, STT, "an object with open, push, transcripts, finalize and aclose")
-        _expect_stage("tts", self.tts, TTS, "an object with format, synthesize and aclose")
-        _expect_stage("vad", self.vad, VAD, "an object with probability and reset")
+        for stage, methods in STAGE_METHODS.items():
+            _expect_stage(stage, getattr(self, stage), methods)
         _expect("variables", self.variables, Mapping, "a dict")
         _expect("turn_taking", self.turn_taking, TurnTaking, "a TurnTaking(...)")
         object.__setattr__(self, "tools", _tools(self.tools))
@@ -180,6 +187,12 @@ class Agent:
         """Each stage that runs, as "provider" or "provider model", for logs and views."""
         stages = {"llm": self.llm, "stt": self.stt, "tts": self.tts, "vad": self.vad}
         return {name: " ".join(word for word in name_of(part) if word) for name, part in stages.items() if part is not None}
+
+    def __repr__(self) -> str:
+        """Names only: a provider's own repr might hold its key."""
+        told = [f"{self.system_prompt[:40]!r}", *(f"{stage}={part!r}" for stage, part in self.parts().items())]
+        tools = [f"tools=[{', '.join(tool.name for tool in self.tools)}]"] if self.tools else []
+        return f"Agent({', '.join(told + tools)})"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
         from patter_nb.display import mimebundle
@@ -224,12 +237,16 @@ def _expect(name: str, value: object, kind: type, what: str) -> None:
         raise PatterConfigError(f"{name} is {type(value).__name__}, not {what}.", hint=f"Pass {what}.")
 
 
-def _expect_stage(name: str, value: object, protocol: type, what: str) -> None:
+def _expect_stage(name: str, value: object, methods: tuple[str, ...]) -> None:
+    """Only methods are looked at: reading a provider's property may load its model."""
     if value is None:
         return
     if isinstance(value, type):
         raise PatterConfigError(f"{name} is the class {value.__name__}, not an instance of it.", hint=f"Write {name}={value.__name__}().")
-    _expect(name, value, protocol, what)
+    missing = [method for method in methods if not callable(getattr(value, method, None))]
+    if missing:
+        what = f"an object with {', '.join(methods)}"
+        raise PatterConfigError(f"{name} is {type(value).__name__}, which has no {' and no '.join(missing)}.", hint=f"Pass {what}.")
 
 
 def _all_of(name: str, values: object, kind: type) -> tuple[Any, ...]:

@@ -218,6 +218,8 @@ class Conductor:
             await self._closed_or_failed(self._pipeline)
             await self._closed_or_failed(self._transport)
         finally:
+            if self._watching is not None and not self._watching.cancelling():
+                self._watching.cancel()
             if self._error is None:
                 self.closed.set_result(None)
             else:

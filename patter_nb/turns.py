@@ -14,9 +14,11 @@ from patter_nb.events import (
     Event,
     LLMChunked,
     LLMRequested,
+    PlaybackEnded,
     PlaybackStarted,
     SentenceChecked,
     SentenceReady,
+    SessionStarted,
     SpeechStopped,
     StageFailed,
     ToolCalled,
@@ -52,7 +54,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class LLMRequest:
-    """One request to a language model: `messages` are those of the turn, after `carried` ones of prompt and history."""
+    """One request to a language model: `messages` are those of the turn, after `carried` ones of prompt and history; `chunks` came back."""
 
     round: int
     provider: str
@@ -62,6 +64,7 @@ class LLMRequest:
     messages: tuple[Message, ...]
     usage: LLMChunk | None = None
     finish_reason: str | None = None
+    chunks: list[LLMChunk] = field(default_factory=list, repr=False)
 
 
 @dataclass(slots=True)
@@ -79,6 +82,8 @@ class Turn:
     user_text: str = ""
     agent_text: str = ""
     heard_text: str = ""
+    heard_ms: float | None = None
+    """How long the agent's voice was heard, None where nothing sounded."""
     tool_calls: list[ToolCall] = field(default_factory=list)
     requests: list[LLMRequest] = field(default_factory=list)
     latency: dict[str, float] = field(default_factory=dict)
@@ -96,6 +101,11 @@ class Turn:
     def model(self) -> str | None:
         """The model that answered."""
         return self.requests[-1].model if self.requests else None
+
+    @property
+    def chunks(self) -> list[LLMChunk]:
+        """Every chunk of every request, in order."""
+        return [chunk for request in self.requests for chunk in request.chunks]
 
     @property
     def usage(self) -> dict[str, int]:
@@ -126,10 +136,15 @@ class Turns(Sequence[Turn]):
         self._turns: dict[int, Turn] = {}
         self._voice: dict[str, float] = {}
         self._marks: dict[str, float] = {}
+        self._rate: int | None = None
+        self._sounds_from = 0
 
     def fold(self, event: Event) -> None:
         """Take in one more event."""
         body, now = event.body, event.wall_s
+        if isinstance(body, SessionStarted):
+            self._rate = body.sample_rate
+            return
         if isinstance(body, SpeechStopped):
             self._voice = {"last_voice": now - body.silence_ms / 1000}
             return
@@ -156,13 +171,8 @@ class Turns(Sequence[Turn]):
             case LLMRequested():
                 turn.requests.append(LLMRequest(body.round, body.provider, body.model, body.costs, body.carried, body.messages))
                 self._marks[f"asked {body.round}"] = now
-            case LLMChunked(chunk=chunk) if chunk.type in ("text", "reasoning", "tool_call"):
-                if "llm_first_token" not in turn.latency:
-                    _measure(turn, "llm_first_token", self._marks, f"asked {body.round}", now)
-            case LLMChunked(chunk=chunk) if chunk.type == "usage":
-                turn.requests[-1] = replace(turn.requests[-1], usage=chunk)
-            case LLMChunked(chunk=chunk):
-                turn.requests[-1] = replace(turn.requests[-1], finish_reason=chunk.finish_reason)
+            case LLMChunked(round, chunk):
+                self._fold_chunk(turn, round, chunk, now)
             case ToolCalled(id, name, arguments):
                 self._marks[f"called {id}"] = now
                 if not any(call.status == "running" for call in turn.tool_calls):
@@ -170,6 +180,15 @@ class Turns(Sequence[Turn]):
                 turn.tool_calls.append(ToolCall(id, name, parsed_arguments(arguments)))
             case ToolEnded():
                 self._end_tool(turn, body, now)
+
+    def _fold_chunk(self, turn: Turn, round: int, chunk: LLMChunk, now: float) -> None:
+        turn.requests[-1].chunks.append(chunk)
+        if chunk.type == "usage":
+            turn.requests[-1] = replace(turn.requests[-1], usage=chunk)
+        elif chunk.type == "done":
+            turn.requests[-1] = replace(turn.requests[-1], finish_reason=chunk.finish_reason)
+        elif "llm_first_token" not in turn.latency:
+            _measure(turn, "llm_first_token", self._marks, f"asked {round}", now)
 
     def _end_tool(self, turn: Turn, body: ToolEnded, now: float) -> None:
         took = (now - self._marks.get(f"called {body.id}", now)) * 1000
@@ -182,28 +201,36 @@ class Turns(Sequence[Turn]):
 
     def _fold_speech(self, turn: Turn, body: object, now: float) -> None:
         match body:
-            case SentenceReady(index, _, text, kind):
-                if kind == "filler":
-                    turn._fillers.add(index)
-                self._set_piece(turn, index, text)
+            case SentenceReady(index, kind="filler"):
+                turn._fillers.add(index)
             case SentenceChecked(index, text):
                 self._set_piece(turn, index, text)
-            case AudioSent() if "tts_first_audio" not in turn.latency:
-                _measure(turn, "tts_first_audio", self._marks, "turn", now)
-            case PlaybackStarted() if "response" not in turn.latency:
-                _measure(turn, "response", self._marks, "last_voice", now)
+            case AudioSent() | PlaybackStarted() | PlaybackEnded():
+                self._fold_sound(turn, body, now)
             case StageFailed(error=error):
                 turn.error = error
             case TurnOffered():
                 turn.status = "offered"
             case TurnAccepted():
                 turn.status = "running"
+                self._marks = {"turn": now}
             case TurnEnded(status):
                 turn.status = status
             case TurnHeard(text, interrupted):
                 turn.heard_text = text
                 if interrupted and turn.status == "completed":
                     turn.status = "interrupted"
+
+    def _fold_sound(self, turn: Turn, body: AudioSent | PlaybackStarted | PlaybackEnded, now: float) -> None:
+        match body:
+            case AudioSent() if "tts_first_audio" not in turn.latency:
+                _measure(turn, "tts_first_audio", self._marks, "turn", now)
+            case PlaybackStarted(position):
+                self._sounds_from = position
+                if "response" not in turn.latency:
+                    _measure(turn, "response", self._marks, "last_voice", now)
+            case PlaybackEnded(position) if self._rate is not None:
+                turn.heard_ms = (turn.heard_ms or 0.0) + (position - self._sounds_from) * 1000 / self._rate
 
     def _set_piece(self, turn: Turn, index: int, text: str) -> None:
         turn._pieces[index] = text
@@ -240,7 +267,7 @@ def _measure(turn: Turn, name: str, marks: Mapping[str, float], since: str, now:
 def parsed_arguments(arguments: str) -> Mapping[str, Any] | str:
     """Arguments as an object where they are one, else the text that the model wrote."""
     try:
-        value = loads(arguments or "{}")
-    except JSONDecodeError:
+        value = loads(arguments.strip() or "{}")
+    except (JSONDecodeError, RecursionError):  # what a model writes may be nested as deep as it likes
         return arguments
     return value if isinstance(value, dict) else arguments

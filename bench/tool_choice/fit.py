@@ -17,7 +17,7 @@ import numpy as np
 from sets import HERE, RequestSet, read_json, read_lessons
 
 import patter_nb.llm.local as local
-from patter_nb.llm.local.choose import Chooser
+from patter_nb.llm.local.choose import Chooser, Weights
 from patter_nb.llm.local.encoder import Encoder, Matrix
 from patter_nb.llm.local.files import MINILM, MINILM_VOCABULARY, SMOLLM2
 from patter_nb.llm.local.runtime import Runtime
@@ -25,6 +25,7 @@ from patter_nb.llm.local.slots import SlotFiller
 from patter_nb.llm.local.toolview import view
 
 EVIDENCE = 16
+UNFITTED = Weights(np.zeros(0, np.float32), np.zeros(0, np.float32), 0.0)
 STATE_SCALE = 8.0
 PENALTY = 15.0
 FALSE_CALLS_ALLOWED = 0.07
@@ -44,7 +45,7 @@ def pose(requests: RequestSet, chooser: Chooser, encoder: Encoder, runtime: Runt
     posed: list[Posed] = []
     for request in requests.requests:
         tools = [view(tool) for tool in requests.tools[request.domain]]
-        reading, state = encoder.read(request.text), runtime.state(request.text)
+        reading, state = encoder.read(request.text), runtime.state(request.text).vector
         rows = np.stack([np.concatenate([chooser.features(reading, tool), state]) for tool in tools])
         names = [tool.name for tool in tools]
         posed.append(Posed(request.domain, held_out, rows, names.index(request.tool) if request.tool else None))
@@ -101,7 +102,7 @@ def threshold(found: Sequence[tuple[float, bool, bool]]) -> float:
 
 def main() -> None:
     runtime, encoder = Runtime(SMOLLM2.find()), Encoder(MINILM.find(), MINILM_VOCABULARY.find())
-    chooser = Chooser(encoder, SlotFiller(runtime, encoder), None)
+    chooser = Chooser(encoder, SlotFiller(runtime, encoder), UNFITTED)
     tuning = pose(read_json(HERE / "tuning.json"), chooser, encoder, runtime, held_out=True)
     posed = [*pose(read_lessons(), chooser, encoder, runtime, held_out=False), *tuning]
     np.savez_compressed("/tmp/llmw/posed.npz", **{f"r{i}": p.rows for i, p in enumerate(posed)}, meant=[-1 if p.meant is None else p.meant for p in posed], held=[p.held_out for p in posed], dom=[p.domain for p in posed])

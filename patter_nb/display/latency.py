@@ -61,7 +61,7 @@ def bar(latency: Mapping[str, float]) -> Html:
     starts = accumulate((part.ms for part in shares), initial=0.0)
     drawn = "".join(_drawn(part, at * _WIDTH / total, part.ms * _WIDTH / total) for part, at in zip(shares, starts, strict=False))
     told_all = "; ".join(f"{part.name} {part.ms:,.0f} ms" for part in shares)
-    svg = f'<svg viewBox="0 0 1000 12" height="12" preserveAspectRatio="none" role="img" aria-label="{told_all}">{drawn}</svg>'
+    svg = f'<svg viewBox="0 0 1000 12" style="height:12px" preserveAspectRatio="none" role="img" aria-label="{told_all}">{drawn}</svg>'
     headline = f"{total:,.0f} ms from your last word to the first sound"
     return join(tag("p", headline, cls="dim"), Html(svg), tag("ul", *(_legend(part, latency) for part in shares), cls="key"))
 

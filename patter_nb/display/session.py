@@ -7,7 +7,7 @@ from decimal import Decimal
 from patter_nb.display.agent import stages
 from patter_nb.display.figures import count, money
 from patter_nb.display.markup import Html, foreign, join, line, tag
-from patter_nb.display.turn import TURNS_SHOWN, beside, clean_line, turn_text, turns_list
+from patter_nb.display.turn import TURNS_SHOWN, clean_line, turn_text, turns_list
 from patter_nb.session import Session
 
 __all__ = ["session_page", "session_text"]
@@ -17,20 +17,18 @@ _MOODS = {"ready": "ok", "listening": "you", "thinking": "agent", "calling": "ag
 
 def session_text(session: Session) -> str:
     """The session in lines of plain text."""
-    known = beside(session.events)
     turns = session.turns[-TURNS_SHOWN:]
     before = [f"… {count(len(session.turns) - len(turns), 'earlier turn')}"] if len(session.turns) > len(turns) else []
     lines = [f"Session {line(session.name, 60)}: {_state(session)}"]
     lines += [f"  {word:14}{line(what, 120)}" for word, what in stages(session.agent.parts())]
-    said = [turn_text(turn, known[turn.id]) if turn.id in known else turn_text(turn) for turn in turns]
-    return "\n".join((*lines, f"  {_counts(session)}", *before, *said))
+    return "\n".join((*lines, f"  {_counts(session)}", *before, *map(turn_text, turns)))
 
 
 def session_page(session: Session) -> Html:
     """The session as it is at this moment; a saved notebook keeps that."""
     state = tag("span", "● ", _state(session), cls=_MOODS.get(session.state, "dim"))
     runs = (join(tag("dt", word), tag("dd", tag("b", foreign(what, 200)))) for word, what in stages(session.agent.parts()))
-    said = turns_list(session.turns, beside(session.events)) if len(session.turns) else _EMPTY
+    said = turns_list(session.turns) if len(session.turns) else _EMPTY
     head = tag("div", tag("b", "Session ", foreign(session.name, 100)), " ", state)
     return join(head, tag("dl", *runs), tag("p", _counts(session), cls="dim"), said)
 

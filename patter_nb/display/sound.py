@@ -27,11 +27,9 @@ def track_page(track: PcmTrack) -> Html:
         return tag("small", _told(track))
     path = "".join(f"M{place} {_HEIGHT // 2 - half}v{2 * half}" for place, half in enumerate(_halves(track)))
     told = _told(track)
-    svg = (
-        f'<svg viewBox="-1 0 {_STRETCHES + 1} {_HEIGHT}" height="{_HEIGHT}" preserveAspectRatio="none" role="img" aria-label="{told}">'
-        f'<path d="{path}" fill="none" stroke="currentColor" stroke-width=".6"/></svg>'
-    )
-    return join(Html(svg), tag("small", told))
+    box = f'viewBox="-1 0 {_STRETCHES + 1} {_HEIGHT}" style="height:{_HEIGHT}px" preserveAspectRatio="none"'
+    drawn = f'<path d="{path}" fill="none" stroke="currentColor" stroke-width=".6"/>'
+    return join(Html(f'<svg {box} role="img" aria-label="{told}">{drawn}</svg>'), tag("small", told))
 
 
 def _told(track: PcmTrack) -> str:

@@ -8,42 +8,38 @@ from __future__ import annotations
 
 from patter_nb.display.markup import Html, join
 
-__all__ = ["DARK", "LIGHT", "STYLE", "page"]
+__all__ = ["COLOURS", "STYLE", "page"]
 
-LIGHT = {
-    "ink": "#1f2328",
-    "dim": "#59636e",
-    "ghost": "#868e98",
-    "line": "#d8dee4",
-    "ground": "#ffffff",
-    "you": "#1d4ed8",
-    "agent": "#0f766e",
-    "ok": "#15803d",
-    "warn": "#b45309",
-    "bad": "#b91c1c",
-    "tool": "#6d28d9",
+COLOURS = {
+    "ink": ("#1f2328", "#e6e8eb"),
+    "dim": ("#59636e", "#9aa4af"),
+    "ghost": ("#868e98", "#77818d"),
+    "line": ("#d8dee4", "#343a42"),
+    "ground": ("#ffffff", "#16191d"),
+    "you": ("#1d4ed8", "#8ab0ff"),
+    "agent": ("#0f766e", "#2dd4bf"),
+    "ok": ("#15803d", "#4ade80"),
+    "warn": ("#b45309", "#fbb04d"),
+    "bad": ("#b91c1c", "#fb8585"),
+    "tool": ("#6d28d9", "#b79cff"),
 }
-DARK = {
-    "ink": "#e6e8eb",
-    "dim": "#9aa4af",
-    "ghost": "#77818d",
-    "line": "#343a42",
-    "ground": "#16191d",
-    "you": "#8ab0ff",
-    "agent": "#2dd4bf",
-    "ok": "#4ade80",
-    "warn": "#fbb04d",
-    "bad": "#fb8585",
-    "tool": "#b79cff",
-}
+"""Each colour by what it says, for light and for dark."""
+
 _JUPYTERLAB = {"ink": "content-font-color1", "dim": "content-font-color2", "line": "border-color2", "ground": "layout-color0"}
 
 
-def _palette(colours: dict[str, str]) -> str:
-    """The variables of one palette, JupyterLab's own first."""
-    of_lab = {name: f"var(--jp-{own},{colours[name]})" for name, own in _JUPYTERLAB.items()}
-    return "".join(f"--{name}:{value};" for name, value in (colours | of_lab).items())
+def _palette() -> str:
+    """The colours as variables, JupyterLab's own first."""
+    both = {name: f"light-dark({light},{dark})" for name, (light, dark) in COLOURS.items()}
+    lab = {name: f"var(--jp-{own},{both[name]})" for name, own in _JUPYTERLAB.items()}
+    return "".join(f"--{name}:{value};" for name, value in (both | lab).items())
 
+
+_DARK_OR_LIGHT = "".join(
+    f":is([data-jp-theme-light={is_light}],.vscode-{scheme},html[theme={scheme}]) .pnb{{color-scheme:{scheme}}}"
+    for scheme, is_light in (("light", "true"), ("dark", "false"))
+)
+"""Where the host has a theme (JupyterLab, VS Code, Colab) it decides, else the reader's system."""
 
 _RULES = """
 .pnb.pnb{color:var(--ink);background:var(--ground);border:1px solid var(--line);border-radius:6px;padding:8px 14px;max-width:56em;
@@ -54,6 +50,7 @@ color:inherit}
 .pnb.pnb pre{max-height:20em;overflow:auto;border-left:2px solid var(--line);padding-left:8px}
 .pnb.pnb :is(small,th,summary,.pnb-dim){color:var(--dim);font-size:12px;font-weight:400}
 .pnb summary{cursor:pointer}
+.pnb bdi{white-space:pre-wrap}
 .pnb dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:1px 12px}
 .pnb dt{color:var(--dim);font-weight:400}
 .pnb.pnb .pnb-talk{grid-template-columns:3.2em minmax(0,1fr);gap:4px 8px;margin:4px 0}
@@ -70,18 +67,13 @@ color:inherit}
 .pnb .pnb-key li::before{content:"";display:inline-block;width:9px;height:9px;margin-right:5px;background:var(--c)}
 .pnb .pnb-chunks i{letter-spacing:-1ch;color:transparent;border-left:1px solid var(--ghost)}
 .pnb.pnb table{border-collapse:collapse;border:0;margin:4px 0}
-.pnb.pnb tr{background:none}
+.pnb.pnb tbody tr{background:none;line-height:1.5}
 .pnb.pnb :is(td,th){text-align:start;vertical-align:top;padding:1px 12px 1px 0;white-space:normal;border:0}
 .pnb.pnb :is(th,.pnb-num){white-space:nowrap;color:var(--dim)}
 .pnb svg{display:block;width:100%;margin:4px 0}
 """
 
-STYLE = Html(
-    f"<style>.pnb{{{_palette(LIGHT)}}}"
-    f"@media(prefers-color-scheme:dark){{body:not([data-jp-theme-light=true],.vscode-light) .pnb{{{_palette(DARK)}}}}}"
-    f":is([data-jp-theme-light=false],.vscode-dark,html[theme=dark]) .pnb{{{_palette(DARK)}}}"
-    f"{_RULES.replace(chr(10), '')}</style>"
-)
+STYLE = Html(f"<style>.pnb{{color-scheme:light dark;{_palette()}}}{_DARK_OR_LIGHT}{_RULES}</style>".replace("\n", ""))
 
 
 def page(*content: str) -> Html:

@@ -24,7 +24,7 @@ def call_text(call: ToolCall) -> str:
     return f"{line(call.name, 64)}({line(_arguments(call), 200)}) {call.status}{took}{end}"
 
 
-def call_card(call: ToolCall, *, room: int = 1500) -> Html:
+def call_card(call: ToolCall, room: int = 1500) -> Html:
     """The card; at most `room` bytes each of arguments, result and error."""
     head = [tag("b", foreign(call.name, 200)), " ", _how(call)]
     rows = [tag("div", *head), tag("div", fold(_arguments(call), room))]
@@ -35,7 +35,7 @@ def call_card(call: ToolCall, *, room: int = 1500) -> Html:
     return tag("div", *rows, cls="card")
 
 
-def call_line(call: ToolCall, *, room: int) -> Html:
+def call_line(call: ToolCall, room: int) -> Html:
     """The call as one of many: everything in a row, cut instead of folded."""
     row = [tag("b", foreign(call.name, 100)), " ", tag("code", foreign(_arguments(call), room)), " ", _how(call)]
     if call.status == "completed":
@@ -66,7 +66,7 @@ def signature(tool: Tool) -> str:
     'set_timer(minutes: integer = 5)'
     """
     shown = []
-    for name, schema, required in list(_parameters(tool))[:_PARAMETERS_SHOWN]:
+    for name, schema, required in _parameters(tool)[:_PARAMETERS_SHOWN]:
         default = compact_json(schema["default"]) if "default" in schema else "..."
         shown.append(f"{name}: {_kind(schema)}" + ("" if required else f" = {default}"))
     return line(f"{tool.name}({', '.join(shown)})", 1000)
@@ -74,15 +74,15 @@ def signature(tool: Tool) -> str:
 
 def tool_page(tool: Tool) -> Html:
     """Signature, description, and a table of what it takes."""
-    parameters = list(_parameters(tool))
+    parameters = _parameters(tool)
     rows = [_row(*parameter) for parameter in parameters[:_PARAMETERS_SHOWN]]
-    titles = tag("tr", *(tag("th", title) for title in ("argument", "type", "default", "meaning")))
+    titles = tag("tr", *(tag("th", title) for title in ("argument", "type", "meaning")))
     table = tag("table", tag("thead", titles), tag("tbody", *rows))
     said = [_example(*example) for example in _examples(tool)]
     rest = left_out(len(said[_EXAMPLES_SHOWN:]), "examples")
     return join(
         tag("div", tag("b", "Tool "), tag("code", foreign(signature(tool), 2000))),
-        tag("p", foreign(tool.description, 4000)),
+        tag("p", foreign(tool.description, 4000)) if tool.description else "",
         join(table, left_out(len(parameters[_PARAMETERS_SHOWN:]), "arguments")) if rows else tag("p", "Takes no arguments.", cls="dim"),
         tag("details", tag("summary", "Examples"), tag("ul", *said[:_EXAMPLES_SHOWN]), rest) if said else "",
         tag("p", f"May take {tool.timeout_s:g} s.", cls="dim") if tool.timeout_s is not None else "",
@@ -90,9 +90,9 @@ def tool_page(tool: Tool) -> Html:
 
 
 def _row(name: str, schema: Mapping[str, Any], required: bool) -> Html:
-    need = compact_json(schema["default"]) if "default" in schema else "required" if required else "optional"
+    need = f"default {compact_json(schema['default'])}" if "default" in schema else "required" if required else "optional"
     meaning = foreign(str(schema.get("description", "")), 300)
-    cells = (tag("code", foreign(name, 100)), foreign(_kind(schema), 150), tag("small", foreign(need, 150)), meaning)
+    cells = (tag("code", foreign(name, 100)), join(foreign(_kind(schema), 150), " ", tag("small", foreign(need, 150))), meaning)
     return tag("tr", *(tag("td", cell) for cell in cells))
 
 

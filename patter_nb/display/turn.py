@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from patter_nb.display.error import error_card, error_text
@@ -10,11 +10,10 @@ from patter_nb.display.figures import count, duration, money, tokens
 from patter_nb.display.latency import bar
 from patter_nb.display.markup import Html, foreign, join, left_out, line, shorten, tag
 from patter_nb.display.tools import call_card, call_line, call_text
-from patter_nb.events import Event, LLMChunked, LLMRequested, PlaybackEnded, PlaybackStarted, SessionStarted
 from patter_nb.llm.base import LLMChunk
-from patter_nb.turns import LLMRequest, Turn
+from patter_nb.turns import LLMRequest, ToolCall, Turn
 
-__all__ = ["Beside", "beside", "turn_item", "turn_page", "turn_text", "turns_list", "turns_text"]
+__all__ = ["turn_item", "turn_page", "turn_text", "turns_list", "turns_text"]
 
 TURNS_SHOWN = 20
 
@@ -23,54 +22,24 @@ _MOODS = {"running": "dim", "completed": "ok", "interrupted": "warn", "failed": 
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """What the log knows of a turn: the chunks of each request, in order, and how long the agent's voice was heard (None: not at all)."""
-
-    chunks: Sequence[Sequence[LLMChunk]] = ()
-    heard_ms: float | None = None
-
-
-NOTHING = Beside()
-
-
-@dataclass(frozen=True, slots=True)
 class Room:
-    """How much of a turn is shown: bytes of each line and of each value, how many tool calls, bytes of all chunks."""
+    """How much of a turn is shown: bytes of each line and of each value, how many tool calls and how, bytes of all chunks."""
 
     line: int
     value: int
     calls: int
+    call: Callable[[ToolCall, int], Html]
     chunks: int
 
 
-FULL = Room(line=6000, value=1500, calls=10, chunks=30_000)
-BRIEF = Room(line=400, value=160, calls=3, chunks=800)
-
-
-def beside(events: Iterable[Event]) -> dict[int, Beside]:
-    """What the log knows of its turns, by their numbers."""
-    chunks: dict[int, list[list[LLMChunk]]] = {}
-    heard_ms: dict[int, float] = {}
-    rate, began = 0, 0
-    for event in events:
-        match event.body:
-            case SessionStarted(_, sample_rate):
-                rate = sample_rate
-            case LLMRequested() if event.turn is not None:
-                chunks.setdefault(event.turn, []).append([])
-            case LLMChunked(_, chunk) if event.turn in chunks:
-                chunks[event.turn][-1].append(chunk)
-            case PlaybackStarted(position):
-                began = position
-            case PlaybackEnded(position) if event.turn is not None and rate:
-                heard_ms[event.turn] = heard_ms.get(event.turn, 0.0) + (position - began) * 1000 / rate
-    return {turn: Beside(chunks.get(turn, []), heard_ms.get(turn)) for turn in chunks.keys() | heard_ms.keys()}
+FULL = Room(line=6000, value=1500, calls=10, call=call_card, chunks=30_000)
+BRIEF = Room(line=400, value=160, calls=3, call=call_line, chunks=800)
 
 
 # --- in words
 
 
-def turn_text(turn: Turn, known: Beside = NOTHING) -> str:
+def turn_text(turn: Turn) -> str:
     """The turn in lines of plain text."""
     lines = [f"Turn {turn.id}: {turn.status} ({_source(turn)})"]
     if turn.user_text:
@@ -80,7 +49,7 @@ def turn_text(turn: Turn, known: Beside = NOTHING) -> str:
     if heard or rest:
         unheard = [f"[not heard: {line(rest, 400)}]"] if rest else []
         lines.append("  agent  " + " ".join((*([line(heard, 400)] if heard else []), *unheard)))
-    lines += [f"         {note}" for note in _notes(turn, known)]
+    lines += [f"         {note}" for note in _notes(turn)]
     if turn.error is not None:
         lines.append("  " + error_text(turn.error).replace("\n", "\n  "))
     return "\n".join((*lines, f"  {_figures(turn)}"))
@@ -104,14 +73,14 @@ def _heard(turn: Turn) -> tuple[str, str]:
     return turn.heard_text, turn.agent_text
 
 
-def _notes(turn: Turn, known: Beside) -> list[str]:
+def _notes(turn: Turn) -> list[str]:
     heard, rest = _heard(turn)
     match turn.status:
-        case "interrupted" if known.heard_ms:
-            return [f"interrupted after {duration(known.heard_ms)}" + ("; the rest was never heard" if rest else "")]
+        case "interrupted" if heard:
+            after = duration(turn.heard_ms) if turn.heard_ms else count(len(heard.split()), "word")
+            return [f"interrupted after {after}" + ("; the rest was never heard" if rest else "")]
         case "interrupted":
-            words = len(heard.split())
-            return [f"interrupted after {count(words, 'word')}; the rest was never heard" if words else "interrupted before the first word"]
+            return ["interrupted before the first word"]
         case "offered":
             return ["came too late to be answered unasked: await session.accept(turn) answers it"]
         case "running":
@@ -142,41 +111,40 @@ def clean_line(*figures: str) -> str:
 # --- as markup
 
 
-def turn_page(turn: Turn, known: Beside = NOTHING) -> Html:
+def turn_page(turn: Turn) -> Html:
     """The whole turn."""
-    return join(_head(turn), _talk(turn, known, FULL), tag("p", _asked(turn), cls="dim"), bar(turn.latency), _requests(turn, known, FULL))
+    return join(_head(turn), _talk(turn, FULL), tag("p", _asked(turn), cls="dim"), bar(turn.latency), _requests(turn, FULL))
 
 
-def turn_item(turn: Turn, known: Beside = NOTHING) -> Html:
+def turn_item(turn: Turn) -> Html:
     """The turn as one of many."""
-    return join(_head(turn), _talk(turn, known, BRIEF), tag("p", _figures(turn), cls="dim"), _requests(turn, known, BRIEF))
+    return join(_head(turn), _talk(turn, BRIEF), tag("p", _figures(turn), cls="dim"), _requests(turn, BRIEF))
 
 
-def turns_list(turns: Sequence[Turn], known: dict[int, Beside] | None = None) -> Html:
+def turns_list(turns: Sequence[Turn]) -> Html:
     """The last turns, in order."""
     if not len(turns):
         return tag("p", "No turns yet.", cls="dim")
     shown = turns[-TURNS_SHOWN:]
     before = len(turns) - len(shown)
     note = [tag("p", tag("small", f"… {count(before, 'earlier turn')} not shown"))] if before else []
-    return join(*note, tag("ol", *(tag("li", turn_item(turn, (known or {}).get(turn.id, NOTHING))) for turn in shown)))
+    return join(*note, tag("ol", *(tag("li", turn_item(turn)) for turn in shown)))
 
 
 def _head(turn: Turn) -> Html:
     return tag("div", tag("b", f"Turn {turn.id} "), tag("span", turn.status, cls=_MOODS[turn.status]), tag("small", f" {_source(turn)}"))
 
 
-def _talk(turn: Turn, known: Beside, room: Room) -> Html:
+def _talk(turn: Turn, room: Room) -> Html:
     """Who said what, in order: the person, the tools, the agent, what went wrong."""
     heard, rest = _heard(turn)
     mood = "warn" if turn.status in ("interrupted", "offered") else "dim"
-    notes = [tag("div", tag("small", note, cls=mood)) for note in _notes(turn, known)]
+    notes = [tag("div", tag("small", note, cls=mood)) for note in _notes(turn)]
     rows = []
     if turn.user_text:
         rows.append(_row("you", foreign(turn.user_text, room.line), *(notes if turn.status == "offered" else ())))
     if turn.tool_calls:
-        shown = call_line if room is BRIEF else call_card
-        cards = [shown(call, room=room.value) for call in turn.tool_calls[: room.calls]]
+        cards = [room.call(call, room.value) for call in turn.tool_calls[: room.calls]]
         rows.append(_row("tools", *cards, left_out(len(turn.tool_calls) - len(cards), "calls")))
     if heard or rest:
         rows.append(_row("agent", _said(heard, rest, room, never=turn.status in ("interrupted", "failed")), *notes))
@@ -198,25 +166,23 @@ def _said(heard: str, rest: str, room: Room, *, never: bool) -> Html:
     return tag("bdi", ink, left_out(unseen), *unheard)
 
 
-def _requests(turn: Turn, known: Beside, room: Room) -> Html:
+def _requests(turn: Turn, room: Room) -> Html:
     """Each request with its chunks, folded."""
     if not turn.requests:
         return Html()
     shown = turn.requests[: room.calls + 1]
-    streams = [*known.chunks, *[()] * len(shown)]
-    rounds = [_request(request, chunks, room.chunks // len(shown)) for request, chunks in zip(shown, streams, strict=False)]
-    number = sum(map(len, known.chunks))
-    title = count(len(turn.requests), "request") + (f", {count(number, 'chunk')}" if number else "")
+    rounds = [_request(request, room.chunks // len(shown)) for request in shown]
+    title = f"{count(len(turn.requests), 'request')}, {count(len(turn.chunks), 'chunk')}"
     return tag("details", tag("summary", title), *rounds, left_out(len(turn.requests) - len(shown), "requests"))
 
 
-def _request(request: LLMRequest, chunks: Sequence[LLMChunk], room: int) -> Html:
+def _request(request: LLMRequest, room: int) -> Html:
     told = [f"round {request.round}", f"{count(len(request.messages), 'message')} after {request.carried:,} carried"]
     if request.usage is not None:
         both = {"input_tokens": request.usage.input_tokens, "output_tokens": request.usage.output_tokens}
         told.append(tokens({name: number for name, number in both.items() if number is not None}))
     told.append(f"finished: {request.finish_reason}" if request.finish_reason else "not finished")
-    return join(tag("p", clean_line(*told), cls="dim"), *chunk_lines(chunks, room))
+    return join(tag("p", clean_line(*told), cls="dim"), *chunk_lines(request.chunks, room))
 
 
 def chunk_lines(chunks: Sequence[LLMChunk], room: int) -> list[Html]:

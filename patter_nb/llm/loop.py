@@ -10,7 +10,7 @@ from typing import Any
 from patter_nb.clock import Clock
 from patter_nb.errors import MalformedStream, ToolError
 from patter_nb.llm.base import LLMChunk, LLMProvider, Message, as_chunk, name_of, open_stream
-from patter_nb.llm.rounds import MAX_ROUNDS, Round, ToolRequest, assistant_message, requests_of, take, tool_message
+from patter_nb.llm.rounds import MAX_ROUNDS, Round, ToolRequest, assistant_message, call_ids, requests_of, take, tool_message
 from patter_nb.tasks import closing
 from patter_nb.tools.executor import DefaultToolExecutor
 from patter_nb.tools.outcome import ToolCallError, as_text, envelope
@@ -62,7 +62,7 @@ class LLMLoop:
                     yield chunk
             if cancel_event is not None and cancel_event.is_set():
                 return
-            requests = requests_of(round, prefix="call")
+            requests = requests_of(round, prefix="call", taken=call_ids(messages))
             if not requests:
                 self._require_words(round)
                 return

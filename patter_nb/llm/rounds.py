@@ -96,7 +96,7 @@ def call_ids(messages: Iterable[Message]) -> frozenset[str]:
 
 def assistant_message(text: str, requests: Sequence[ToolRequest] = ()) -> Message:
     """The assistant's words and calls of one round, OpenAI-shaped."""
-    message: Message = {"role": "assistant", "content": text or (None if requests else "")}
+    message: Message = {"role": "assistant", "content": text if text.strip() or not requests else None}
     if requests:
         message["tool_calls"] = [_call(request) for request in requests]
     return message

@@ -163,7 +163,7 @@ def lost_words(s: Scene, error: PatterError) -> None:
 
 
 def deaf(s: Scene, error: PatterError) -> None:
-    """Nothing can tell voice from silence any more: the microphone is of no use until `use(vad=...)`. It is said once, not for each frame."""
+    """Nothing can tell voice from silence any more, until `use(vad=...)`. That is said once, not for each frame."""
     if isinstance(s.state.ear, Closed) and "deaf" in s.state.ear.why:
         return
     s.log(StageFailed("vad", error))

@@ -34,6 +34,9 @@ def speak(s: Scene, text: str, *, round: int = 0, kind: SentenceKind = "answer")
     if not text.strip():
         return
     index = len(s.answer.pieces)
+    before = next((piece for piece in reversed(s.answer.pieces) if piece.kind != "filler"), None)
+    if before is not None and (before.round, before.kind) != (round, kind) and not before.text[-1].isspace():
+        text = f" {text}"  # words of another round or kind do not run into those before
     if not owes_sound(s.answer):
         s.change_answer(voice_ms=s.now_ms)
     s.change_answer(pieces=(*s.answer.pieces, Piece(round, kind, text)))
@@ -49,8 +52,18 @@ def owes_sound(answer: Answer) -> bool:
 def piece_checked(s: Scene, given: PieceChecked) -> None:
     if given.hit is not None:
         s.log(given.hit)
-    s.log(SentenceChecked(given.index, given.text))
-    _change_piece(s, given.index, spoken=given.text, length=len(given.text) * s.state.rate // LETTERS_A_SECOND)
+    text = _spaced_like(s.answer.pieces[given.index].text, given.text)
+    s.log(SentenceChecked(given.index, text))
+    _change_piece(s, given.index, spoken=text, length=len(text) * s.state.rate // LETTERS_A_SECOND)
+
+
+def _spaced_like(piece: str, checked: str) -> str:
+    """The checked text, kept apart from its neighbours as the piece was: a hook may well strip its text."""
+    if not checked.strip():
+        return ""
+    before = " " if piece[0].isspace() and not checked[0].isspace() else ""
+    after = " " if piece[-1].isspace() and not checked[-1].isspace() else ""
+    return before + checked + after
 
 
 def audio_made(s: Scene, given: AudioMade) -> None:
@@ -83,7 +96,8 @@ def cut(s: Scene, position: int) -> list[tuple[Piece, str]]:
     rests: list[tuple[Piece, str]] = []
     for index, (piece, text) in enumerate(zip(s.answer.pieces, heard_pieces(s.answer.pieces, position), strict=True)):
         whole = piece.text if piece.spoken is None else piece.spoken
-        _change_piece(s, index, spoken=text, done=True, stop=piece.stop and max(piece.start or 0, min(piece.stop, position)))
+        spoken = f"{text.rstrip()} " if text.strip() else ""  # what is spoken next must not run into it
+        _change_piece(s, index, spoken=spoken, done=True, stop=piece.stop and max(piece.start or 0, min(piece.stop, position)))
         if text != whole:
             s.log(SentenceChecked(index, text))
             rests.append((piece, whole[len(text) :]))

@@ -129,7 +129,7 @@ def only(told: Iterable[Told]) -> Turn:
 def chunks(turn: int, at: float, words: Sequence[str], *, round: int = 1, finish: str = "stop") -> list[Told]:
     """A stream of text, its usage and its end."""
     made = [LLMChunk("text", content=word) for word in words]
-    made += [LLMChunk("usage", input_tokens=212, output_tokens=len(words)), LLMChunk("done", finish_reason=finish)]  # type: ignore[arg-type]
+    made += [LLMChunk("usage", input_tokens=212, output_tokens=len(words)), LLMChunk("done", finish_reason=finish)]
     return [(at + place * 0.02, turn, LLMChunked(round, chunk)) for place, chunk in enumerate(made)]
 
 

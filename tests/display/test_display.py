@@ -11,16 +11,16 @@ from typing import Any
 import display_samples as samples
 import pytest
 
-from patter_nb import PatterConfigError
 from patter_nb.agent import Agent
 from patter_nb.audio.tracks import PcmTrack
 from patter_nb.display import mimebundle
-from patter_nb.errors import AllProvidersFailed, PatterError, TruncatedStream
+from patter_nb.errors import AllProvidersFailed, PatterConfigError, PatterError, TruncatedStream
 from patter_nb.events import TurnHeard, TurnStarted
 from patter_nb.llm.base import LLMChunk
 from patter_nb.log import Log
 from patter_nb.patter import Patter
 from patter_nb.session import Session
+from patter_nb.step.scene import Happened
 from patter_nb.testing import ScriptedLLM
 from patter_nb.tools.tool import Tool
 from patter_nb.turns import ToolCall, Turn
@@ -212,12 +212,15 @@ def test_interruption_says_after_how_much() -> None:
     assert "interrupted after 9 words; the rest was never heard" in read(samples.only(samples.weather()))
 
 
-async def test_session_says_after_how_long_a_turn_was_interrupted(session: Session) -> None:
-    log = session.events
-    for event in samples.log(samples.weather(number=2)):
-        log.append(samples.Happened(event.turn, 0, event.body), event.t_ms, event.wall_s)
-    rate = session.events[0].to_dict()["sample_rate"]
-    assert f"interrupted after {2.1 * samples.RATE / rate:.1f} s" in read(session)
+def test_interruption_says_after_how_long_where_the_rate_of_the_sound_is_known() -> None:
+    turn = samples.turns(samples.conversation())[0]
+    assert "interrupted after 2.1 s; the rest was never heard" in read(turn)
+
+
+def test_turn_shows_the_borders_of_its_chunks() -> None:
+    turn = samples.only(samples.weather())
+    assert "It's<i>|</i> eigh<i>|</i>teen<i>|</i> degrees" in page(turn)
+    assert "2 requests, 23 chunks" in read(turn)
 
 
 def test_what_is_still_to_be_heard_is_not_struck() -> None:
@@ -283,7 +286,7 @@ def test_agent_tells_its_parts() -> None:
 def test_tool_tells_its_signature_and_parameters() -> None:
     shown = mimebundle(samples.get_weather)
     assert shown["text/plain"] == "get_weather(city: string, days: integer = 1)\n    Look up the weather in a city."
-    assert "daysinteger1How many days ahead." in read(samples.get_weather)
+    assert "daysinteger default 1How many days ahead." in read(samples.get_weather)
 
 
 def test_chunks_of_one_stream_share_a_row_of_the_log_with_their_borders() -> None:
@@ -320,7 +323,7 @@ async def test_a_session_of_giants_stays_small(session: Session) -> None:
         told[4:4] = [(30.0, number, body) for _, _, body in samples.chunks(number, 30.0, [giant] * 50)]
         told += [*samples.said(number, 31.0, giant, giant), (32.0, number, TurnHeard(giant, True))]
         for at, turn, body in told:
-            session.events.append(samples.Happened(turn, 0, body), at * 1000, at)
+            session.events.append(Happened(turn, 0, body), at * 1000, at)
     for thing in (session, session.turns, session.events):
         assert len(page(thing).encode()) < LIMIT
         assert len(mimebundle(thing)["text/plain"].encode()) < LIMIT
@@ -329,11 +332,12 @@ async def test_a_session_of_giants_stays_small(session: Session) -> None:
 
 def test_three_thousand_chunks_are_cut_and_it_is_said_by_how_many() -> None:
     words = [f"<{place}>" for place in range(3_000)]
-    log = samples.log([*samples.weather()[:5], *samples.chunks(1, 2.0, words)])
-    shown = read(log)
-    assert len(page(log).encode()) < LIMIT
-    assert "text, 3,000 chunks <0>|<1>|<2>" in shown
-    assert re.search(r"… 2,\d{3} more chunks not shown", shown)
+    told = [*samples.weather()[:5], *samples.chunks(1, 2.0, words)]
+    for noun in (samples.log(told), samples.only(told)):
+        shown = read(noun)
+        assert len(page(noun).encode()) < LIMIT
+        assert "text, 3,000 chunks <0>|<1>|<2>" in shown
+        assert re.search(r"… [12],?\d{3} more chunks not shown", shown)
 
 
 def test_long_log_shows_both_ends() -> None:

@@ -5,6 +5,7 @@
     runtime     llama.cpp in this process; `encoder` sentences as vectors; `files` where the weights lie
 """
 
+from patter_nb.llm.local.files import local_model_is_installed
 from patter_nb.llm.local.provider import LocalLLM
 
-__all__ = ["LocalLLM"]
+__all__ = ["LocalLLM", "local_model_is_installed"]

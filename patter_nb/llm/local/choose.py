@@ -53,7 +53,7 @@ def fitted(*, with_state: bool) -> Weights:
 class Chooser:
     """Finds the tool that a request means."""
 
-    def __init__(self, encoder: Encoder, slots: SlotFiller, weights: Weights | None) -> None:
+    def __init__(self, encoder: Encoder, slots: SlotFiller, weights: Weights) -> None:
         self._encoder = encoder
         self._slots = slots
         self._weights = weights
@@ -66,8 +66,7 @@ class Chooser:
 
     def choose(self, request: Reading, state: Matrix, tools: Sequence[ToolView]) -> Choice | None:
         """The tool that is meant, or None. `state` is the model's own of the request, or empty."""
-        weights = self._weights or fitted(with_state=state.size > 0)
-        choices = [Choice(tool, weights.score(np.concatenate([self.features(request, tool), state]))) for tool in self.considered(request, tools)]
+        choices = [Choice(tool, self._weights.score(np.concatenate([self.features(request, tool), state]))) for tool in self.considered(request, tools)]
         best = max(choices, key=lambda choice: choice.score, default=None)
         return best if best and best.score >= _SURE else None
 

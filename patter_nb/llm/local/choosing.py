@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from itertools import count, takewhile
 from typing import Final
 
+import numpy as np
+
 from patter_nb.llm.base import FinishReason, LLMChunk, Message, ToolSpec
 from patter_nb.llm.local import reply
-from patter_nb.llm.local.choose import Chooser
+from patter_nb.llm.local.choose import Chooser, fitted
 from patter_nb.llm.local.deciding import Deciding
 from patter_nb.llm.local.runtime import Runtime
-from patter_nb.llm.local.encoder import Encoder
+from patter_nb.llm.local.encoder import Encoder, Matrix
 from patter_nb.llm.local.slots import SlotFiller
 from patter_nb.llm.local.strategy import Emit, Tally, text_of
 from patter_nb.llm.local.toolview import ToolView, view
@@ -23,18 +25,19 @@ _CHAT_TOKENS: Final = 60
 class Choosing:
     """Chooses a tool or none; without tools the model chats, briefly, as the toy it is."""
 
-    def __init__(self, runtime: Runtime, encoder: Encoder, model: str) -> None:
+    def __init__(self, runtime: Runtime, encoder: Encoder, model: str, *, state_is_known: bool) -> None:
+        self._runtime = runtime
         self._encoder = encoder
-        self._chooser = Chooser(encoder)
         self._slots = SlotFiller(runtime, encoder)
+        self._chooser = Chooser(encoder, self._slots, fitted(with_state=state_is_known))
+        self._state_is_known = state_is_known
         self._model = model
         self._chat = Deciding(runtime, model, max_tokens=_CHAT_TOKENS)
         self._ids = count(1)
 
     def warm(self, tools: Sequence[ToolSpec]) -> None:
-        views = [view(tool) for tool in tools]
-        self._chooser.learn(views)
-        for tool in views:
+        for tool in map(view, tools):
+            self._chooser.learn(tool)
             self._slots.learn(tool)
 
     def answer(self, messages: Sequence[Message], tools: Sequence[ToolSpec], emit: Emit) -> None:
@@ -46,22 +49,28 @@ class Choosing:
             self._act(text_of(messages[-1]), [view(tool) for tool in tools], emit)
 
     def _act(self, request: str, tools: Sequence[ToolView], emit: Emit) -> None:
-        choice = self._chooser.choose(request, tools)
+        reading, tally = self._encoder.read(request), Tally()
+        choice = self._chooser.choose(reading, self._state(request, tally), tools)
         if choice is None:
-            self._say(reply.abilities(tools), Tally(), emit)
+            self._say(reply.abilities(tools), tally, emit)
             return
-        filled = self._slots.fill(choice.tool, self._encoder.read(request))
-        tally = Tally(
-            sum(c.prompt_tokens for c in filled.completions),
-            sum(c.cached_tokens for c in filled.completions),
-            sum(c.output_tokens for c in filled.completions),
-        )
+        filled = self._slots.fill(choice.tool, reading)
+        for completion in filled.completions:
+            tally.add(completion)
         if filled.missing:
             self._say(reply.ask_for(choice.tool, filled.missing), tally, emit)
             return
         arguments = json.dumps(filled.arguments, ensure_ascii=False)
         emit(LLMChunk("tool_call", index=0, id=f"local_{next(self._ids)}", name=choice.tool.name, arguments=arguments))
         self._end("tool_calls", tally, emit)
+
+    def _state(self, request: str, tally: Tally) -> Matrix:
+        """What the model makes of `request`, where its states are the ones the chooser was fitted on."""
+        if not self._state_is_known:
+            return np.zeros(0, np.float32)
+        state = self._runtime.state(request)
+        tally.input += state.tokens
+        return state.vector
 
     def _say(self, text: str, tally: Tally, emit: Emit) -> None:
         for number, word in enumerate(text.split()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,14 @@ class Weights:
     version: str
     path: str
     sha256: str
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is such a file, right or wrong; it is not read."""
+        try:
+            return Path(str(distribution(self.package).locate_file(self.path))).is_file()
+        except PackageNotFoundError:
+            return False
 
     def find(self) -> Path:
         """The file, checked. Raises `ModelNotFound` where it is missing or is another than the one named here."""
@@ -61,6 +70,11 @@ MINILM_VOCABULARY: Final = Weights(
     path=_MINILM + "vocab.txt",
     sha256="07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 )
+
+
+def local_model_is_installed() -> bool:
+    """Whether `LocalLLM()` has all that it needs on this machine. Loads and reads nothing."""
+    return find_spec("xllamacpp") is not None and all(weights.is_there for weights in (SMOLLM2, MINILM, MINILM_VOCABULARY))
 
 
 def resolve(model: str | Path) -> Path:

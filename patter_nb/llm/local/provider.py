@@ -96,7 +96,8 @@ class LocalLLM:
             if runtime.handles_tools:
                 self._strategy = Deciding(runtime, self.model)
             else:
-                self._strategy = Choosing(runtime, Encoder(MINILM.find(), MINILM_VOCABULARY.find()), self.model)
+                encoder = Encoder(MINILM.find(), MINILM_VOCABULARY.find())
+                self._strategy = Choosing(runtime, encoder, self.model, state_is_known=self._source == "smollm2")
         return self._strategy
 
 

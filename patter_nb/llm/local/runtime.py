@@ -43,6 +43,14 @@ class Completion:
     alternatives: tuple[Mapping[str, float], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class State:
+    """The model's inner state, of length one, after the last of so many `tokens`."""
+
+    vector: npt.NDArray[np.float32]
+    tokens: int
+
+
 class Runtime:
     """One GGUF model, loaded. `threads` defaults to all cores but one.
 
@@ -66,10 +74,10 @@ class Runtime:
         noted = tuple({entry["token"]: entry["logprob"] for entry in token["top_logprobs"]} for token in content)
         return Completion(choice["text"], usage["prompt_tokens"] - cached, cached, usage["completion_tokens"], noted)
 
-    def state(self, text: str) -> npt.NDArray[np.float32]:
-        """The model's inner state, of length one, after it has read `text`: what it makes of it, before any word of an answer."""
+    def state(self, text: str) -> State:
+        """What the model makes of `text`, before any word of an answer."""
         answer = _checked(self._server.handle_embeddings({"input": text}))
-        return np.array(answer["data"][0]["embedding"], np.float32)
+        return State(np.array(answer["data"][0]["embedding"], np.float32), answer["usage"]["prompt_tokens"])
 
     def chat(self, body: Mapping[str, Any], on_event: Callable[[Mapping[str, Any]], bool]) -> None:
         """Stream a chat completion by the model's own template; `on_event` sees each OpenAI-shaped event and returns True to stop."""

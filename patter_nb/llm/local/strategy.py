@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from patter_nb.llm.base import LLMChunk, Message, ToolSpec
+from patter_nb.llm.local.runtime import Completion
 
 Emit: TypeAlias = Callable[[LLMChunk], bool]
 """Hands a chunk over; True when nobody wants another."""
@@ -31,6 +32,11 @@ class Tally:
     input: int = 0
     cached: int = 0
     output: int = 0
+
+    def add(self, completion: Completion) -> None:
+        self.input += completion.prompt_tokens
+        self.cached += completion.cached_tokens
+        self.output += completion.output_tokens
 
     def usage(self, model: str) -> LLMChunk:
         return LLMChunk(
