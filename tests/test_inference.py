@@ -40,12 +40,12 @@ def thread_of(_: object) -> tuple[int, str]:
 
 
 async def test_a_model_lives_on_one_thread_that_is_not_the_loops() -> None:
-    loaded_on: list[int] = []
-    model = NativeModel("clock", lambda: loaded_on.append(threading.get_ident()) or "loaded")
+    model = NativeModel("clock", threading.get_ident)
+    loaded_on = await model.run(lambda thread: thread)
     threads = await asyncio.gather(*(model.run(thread_of) for _ in range(5)))
     await model.aclose()
-    assert set(threads) == {(loaded_on[0], "patter-clock_0")}
-    assert loaded_on[0] != threading.get_ident()
+    assert set(threads) == {(loaded_on, "patter-clock_0")}
+    assert loaded_on != threading.get_ident()
 
 
 async def test_calls_run_one_after_another_also_when_the_first_is_given_up() -> None:

@@ -16,18 +16,19 @@ from pathlib import Path
 import numpy as np
 from sets import HERE, RequestSet, read_json, read_lessons
 
-import patter_nb.llm.local as local
-from patter_nb.llm.local.choose import Chooser, Weights
+from patter_nb.inference import inference_threads
+from patter_nb.llm import local
+from patter_nb.llm.local.choose import EVIDENCE, MISSING, Chooser, Weights
 from patter_nb.llm.local.encoder import Encoder, Matrix
-from patter_nb.llm.local.files import MINILM, MINILM_VOCABULARY, SMOLLM2
+from patter_nb.llm.local.files import DEFAULT_MODEL, encoder_files, model_file
 from patter_nb.llm.local.runtime import Runtime
 from patter_nb.llm.local.slots import SlotFiller
 from patter_nb.llm.local.toolview import view
 
-EVIDENCE = 16
 UNFITTED = Weights(np.zeros(0, np.float32), np.zeros(0, np.float32), 0.0)
-STATE_SCALE = 8.0
+STATE_SCALE = 20.0
 PENALTY = 15.0
+CONVERGED = 1e-6
 FALSE_CALLS_ALLOWED = 0.07
 
 
@@ -64,7 +65,9 @@ def scales(posed: Sequence[Posed]) -> tuple[Matrix, Matrix]:
 def fit(posed: Sequence[Posed], centre: Matrix, scale: Matrix) -> tuple[Matrix, float]:
     """Logistic regression by Newton's method: the weights of the scaled features, and the bias."""
     x = np.concatenate([(request.rows - centre) * scale for request in posed]).astype(np.float64)
-    y = np.concatenate([np.arange(len(request.rows)) == (-1 if request.meant is None else request.meant) for request in posed]).astype(np.float64)
+    y = np.concatenate([np.arange(len(request.rows)) == (-1 if request.meant is None else request.meant) for request in posed]).astype(
+        np.float64
+    )
     x = np.hstack([x, np.ones((len(x), 1))])
     penalty = np.full(x.shape[1], PENALTY)
     penalty[-1] = 1e-3
@@ -74,13 +77,13 @@ def fit(posed: Sequence[Posed], centre: Matrix, scale: Matrix) -> tuple[Matrix, 
         curve = (x * (p * (1 - p) + 1e-6)[:, None]).T @ x + np.diag(penalty)
         step = np.linalg.solve(curve, x.T @ (y - p) - penalty * weights)
         weights += step
-        if np.abs(step).max() < 1e-6:
+        if np.abs(step).max() < CONVERGED:
             break
     return weights[:-1].astype(np.float32), float(weights[-1])
 
 
 def cross_validated(posed: Sequence[Posed], columns: int) -> list[tuple[float, bool, bool]]:
-    """For each request of the tuning set (score of its best tool, whether a tool is meant, whether it is that one)."""
+    """For each request of the tuning set (score of the best tool that could be called, whether a tool is meant, whether it is that one)."""
     cut = [Posed(request.domain, request.held_out, request.rows[:, :columns], request.meant) for request in posed]
     centre, scale = scales(cut)
     found: list[tuple[float, bool, bool]] = []
@@ -88,7 +91,7 @@ def cross_validated(posed: Sequence[Posed], columns: int) -> list[tuple[float, b
         weights, bias = fit([request for request in cut if not (request.held_out and request.domain == domain)], centre, scale)
         for request in cut:
             if request.held_out and request.domain == domain:
-                scores = (request.rows - centre) * scale @ weights + bias
+                scores = np.where(request.rows[:, MISSING].any(axis=1), -99.0, (request.rows - centre) * scale @ weights + bias)
                 best = int(scores.argmax())
                 found.append((float(scores[best]), request.meant is not None, request.meant == best))
     return found
@@ -101,11 +104,10 @@ def threshold(found: Sequence[tuple[float, bool, bool]]) -> float:
 
 
 def main() -> None:
-    runtime, encoder = Runtime(SMOLLM2.find()), Encoder(MINILM.find(), MINILM_VOCABULARY.find())
+    runtime, encoder = Runtime(model_file(DEFAULT_MODEL), threads=inference_threads()), Encoder(*encoder_files())
     chooser = Chooser(encoder, SlotFiller(runtime, encoder), UNFITTED)
     tuning = pose(read_json(HERE / "tuning.json"), chooser, encoder, runtime, held_out=True)
     posed = [*pose(read_lessons(), chooser, encoder, runtime, held_out=False), *tuning]
-    np.savez_compressed("/tmp/llmw/posed.npz", **{f"r{i}": p.rows for i, p in enumerate(posed)}, meant=[-1 if p.meant is None else p.meant for p in posed], held=[p.held_out for p in posed], dom=[p.domain for p in posed])
     arrays: dict[str, Matrix] = {}
     for kind, columns in (("state", posed[0].rows.shape[1]), ("plain", EVIDENCE + 768)):
         found = cross_validated(posed, columns)
@@ -113,7 +115,9 @@ def main() -> None:
         wanted = [entry for entry in found if entry[1]]
         right = sum(score > limit and meant for score, _, meant in wanted)
         first = sum(meant for _, _, meant in wanted)
-        print(f"{kind}: of {len(wanted)} requests that mean a tool {first} have it first and {right} pass; threshold {limit:.2f}")
+        sys.stdout.write(
+            f"{kind}: of {len(wanted)} requests that mean a tool {first} have it first and {right} pass; threshold {limit:.2f}\n"
+        )
         cut = [Posed(request.domain, request.held_out, request.rows[:, :columns], request.meant) for request in posed]
         centre, scale = scales(cut)
         weights, bias = fit(cut, centre, scale)

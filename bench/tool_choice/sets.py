@@ -18,7 +18,7 @@ _TOOL = re.compile(r"(\w+)\((.*?)\) (.*)")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What somebody says in `domain`, the name of the tool it means or None, and the values accepted for each argument where they are known."""
+    """What somebody says in `domain`, the name of the tool it means or None, and the values accepted for each argument where known."""
 
     domain: str
     text: str
@@ -42,7 +42,8 @@ def read_json(path: Path) -> RequestSet:
     for tool in content["tools"]:
         tools.setdefault(tool["domain"], []).append(tool)
     requests = [
-        Request(entry["domain"], entry["text"], entry["tool"], entry["arguments"], bool(entry.get("shares_no_word"))) for entry in content["requests"]
+        Request(entry["domain"], entry["text"], entry["tool"], entry["arguments"], bool(entry.get("shares_no_word")))
+        for entry in content["requests"]
     ]
     return RequestSet(tools, requests)
 

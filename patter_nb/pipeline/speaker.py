@@ -59,7 +59,8 @@ class Speaker:
     async def _work(self, previous: asyncio.Task[None] | None) -> None:
         if previous is not None:
             await asyncio.wait((previous,))
-        while self._queue:
+        task = asyncio.current_task()
+        while self._queue and not (task is not None and task.cancelling()):  # its own failure may have cancelled it: what follows is another's
             await self._speak(self._queue.popleft())
 
     async def _speak(self, asked: Speak) -> None:

@@ -176,4 +176,3 @@ def deaf(s: Scene, error: PatterError) -> None:
 def has_words(text: str) -> bool:
     """Whether there is a letter or digit in it; transcripts of noise are often a lone full stop."""
     return any(char.isalnum() for char in text)
-

@@ -181,4 +181,3 @@ def resume(s: Scene, reason: str) -> None:
         s.do(ResumePlayback())
         s.change_voice(stance=Sounding(), moved_ms=s.now_ms)
         _end_if_drained(s)
-

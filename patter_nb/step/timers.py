@@ -58,6 +58,6 @@ def _of_answer(state: State, answer: Answer) -> list[Timer]:
     if speaking.owes_sound(answer):
         timers.append((answer.voice_ms + answering.TTS_SILENCE_MS, answering.voice_overdue))
     filler = state.agent.filler
-    if filler is not None and filler.text.strip() and answering.wants_filler(answer):
+    if filler is not None and answering.wants_filler(answer):
         timers.append((answer.since_ms + filler.after_ms, answering.fill))
     return timers

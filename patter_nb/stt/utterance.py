@@ -30,8 +30,8 @@ __all__ = ["Stretch", "Utterance", "UtteranceSTT"]
 
 Model = TypeVar("Model")
 
-LEAD: Final = 5
-"""Frames kept before the first sound: a consonant may begin below the floor. More makes Moonshine's first word worse."""
+LEAD: Final = 15
+"""Frames kept before the first sound: a consonant may begin below the floor, and with some room before it a first word is heard better."""
 TAIL: Final = 8
 """Frames kept after the last sound; when they are over, the person pauses. Shorter than the silence that makes the pipeline ask for
 the final."""

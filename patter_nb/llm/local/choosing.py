@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from itertools import count, takewhile
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,13 +13,14 @@ from patter_nb.llm.base import FinishReason, LLMChunk, Message, ToolSpec
 from patter_nb.llm.local import reply
 from patter_nb.llm.local.choose import Chooser, fitted
 from patter_nb.llm.local.deciding import Deciding
+from patter_nb.llm.local.encoder import Encoder, Matrix, Reading
 from patter_nb.llm.local.runtime import Runtime
-from patter_nb.llm.local.encoder import Encoder, Matrix
 from patter_nb.llm.local.slots import SlotFiller
 from patter_nb.llm.local.strategy import Emit, Tally, text_of
 from patter_nb.llm.local.toolview import ToolView, view
 
 _CHAT_TOKENS: Final = 60
+_WORDS_AROUND_A_VALUE: Final = 2
 
 
 class Choosing:
@@ -41,27 +42,52 @@ class Choosing:
             self._slots.learn(tool)
 
     def answer(self, messages: Sequence[Message], tools: Sequence[ToolSpec], emit: Emit) -> None:
-        if messages[-1].get("role") == "tool":
+        if messages and messages[-1].get("role") == "tool":
             self._say(_results(messages), Tally(), emit)
         elif not tools:
             self._chat.answer(messages, (), emit)
         else:
-            self._act(text_of(messages[-1]), [view(tool) for tool in tools], emit)
+            self._act(messages, {tool.name: tool for tool in map(view, tools)}, emit)
 
-    def _act(self, request: str, tools: Sequence[ToolView], emit: Emit) -> None:
-        reading, tally = self._encoder.read(request), Tally()
-        choice = self._chooser.choose(reading, self._state(request, tally), tools)
+    def _act(self, messages: Sequence[Message], tools: Mapping[str, ToolView], emit: Emit) -> None:
+        request, tally = self._encoder.read(text_of(messages[-1])), Tally()
+        choice = self._chooser.choose(request, self._state(request.text, tally), [*tools.values()])
+        if choice is None or not choice.complete:
+            tool, arguments = self._continued(request, messages, tools)
+            if tool:
+                self._call(tool, arguments, tally, emit)
+                return
         if choice is None:
-            self._say(reply.abilities(tools), tally, emit)
+            self._say(reply.abilities([*tools.values()]), tally, emit)
             return
-        filled = self._slots.fill(choice.tool, reading)
+        filled = self._slots.fill(choice.tool, request)
         for completion in filled.completions:
             tally.add(completion)
         if filled.missing:
             self._say(reply.ask_for(choice.tool, filled.missing), tally, emit)
-            return
-        arguments = json.dumps(filled.arguments, ensure_ascii=False)
-        emit(LLMChunk("tool_call", index=0, id=f"local_{next(self._ids)}", name=choice.tool.name, arguments=arguments))
+        else:
+            self._call(choice.tool, filled.arguments, tally, emit)
+
+    def _continued(
+        self, request: Reading, messages: Sequence[Message], tools: Mapping[str, ToolView]
+    ) -> tuple[ToolView | None, dict[str, Any]]:
+        """The tool called before, with another value ("and in Rome?"): where hardly more than the value is said."""
+        calls = [call["function"] for message in messages for call in message.get("tool_calls") or ()]
+        tool = tools.get(calls[-1]["name"]) if calls else None
+        if tool is None:
+            return None, {}
+        said = self._slots.named(tool, request)
+        other = [place for place in request.places if not any(c.start <= place[0] and place[1] <= c.end for c in said.values())]
+        if not said or len(other) > _WORDS_AROUND_A_VALUE:
+            return None, {}
+        return tool, {**json.loads(calls[-1]["arguments"] or "{}"), **{name: candidate.value for name, candidate in said.items()}}
+
+    def _call(self, tool: ToolView, arguments: Mapping[str, Any], tally: Tally, emit: Emit) -> None:
+        emit(
+            LLMChunk(
+                "tool_call", index=0, id=f"local_{next(self._ids)}", name=tool.name, arguments=json.dumps(arguments, ensure_ascii=False)
+            )
+        )
         self._end("tool_calls", tally, emit)
 
     def _state(self, request: str, tally: Tally) -> Matrix:

@@ -30,7 +30,7 @@ MAX_TOKENS: Final = 128
 _CLS, _SEP, _UNKNOWN, _MASK = "[CLS]", "[SEP]", "[UNK]", "[MASK]"
 WORD_LAYER: Final = 4
 MANNER_LAYER: Final = 3
-_WORDS = re.compile(r"\w(?:[\w.'’:-]*\w)?|[^\w\s]")
+_WORDS = re.compile(r"\w(?:[\w.'\u2019:-]*\w)?|[^\w\s]")
 _PARTS = re.compile(r"[^\W_]+|[^\w\s]")
 
 
@@ -39,7 +39,8 @@ class Reading:
     """A text as the encoder sees it.
 
     `sentence` tells what it is about and `manner` how it is put (a wish, a question, a remark): a network of this kind knows of grammar in
-    its early layers and of meaning in its last. `vectors` has a row for each of the words at `places`. `sentence` and the rows have length one.
+    its early layers and of meaning in its last. `vectors` has a row for each of the words at `places`. `sentence` and the rows of
+    `vectors` have length one.
     """
 
     text: str
@@ -100,7 +101,8 @@ class Encoder:
     def _layer(self, x: Matrix, at: str) -> Matrix:
         size = WIDTH // HEADS
         q, k, v = (
-            self._linear(x, f"{at}attention.self.{part}").reshape(len(x), HEADS, size).transpose(1, 0, 2) for part in ("query", "key", "value")
+            self._linear(x, f"{at}attention.self.{part}").reshape(len(x), HEADS, size).transpose(1, 0, 2)
+            for part in ("query", "key", "value")
         )
         scores = q @ k.transpose(0, 2, 1) / math.sqrt(size)
         scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
@@ -159,7 +161,9 @@ def _safetensors(path: Path) -> dict[str, Matrix]:
     header = json.loads(mapped[8 : 8 + length])
     header.pop("__metadata__", None)
     return {
-        name: np.frombuffer(mapped, "<f4", count=math.prod(entry["shape"]), offset=8 + length + entry["data_offsets"][0]).reshape(entry["shape"])
+        name: np.frombuffer(mapped, "<f4", count=math.prod(entry["shape"]), offset=8 + length + entry["data_offsets"][0]).reshape(
+            entry["shape"]
+        )
         for name, entry in header.items()
         if entry["dtype"] == "F32"
     }

@@ -14,11 +14,13 @@ from typing import Final
 ONES: Final = {
     word: value
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+        "zero one two three four five six seven eight nine ten "
+        "eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
     )
 }
 TENS: Final = {word: 10 * value for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
 SCALES: Final = {"hundred": 100, "thousand": 1_000, "million": 1_000_000}
+TEN, HUNDRED = 10, 100
 FRACTIONS: Final = {"half": 0.5, "quarter": 0.25, "quarters": 0.25}
 SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
 _TOKEN: Final = re.compile(r"\d[\d,]*(?:\.\d+)?|[^\W\d_]+|[,.;:!?]")
@@ -26,7 +28,7 @@ _TOKEN: Final = re.compile(r"\d[\d,]*(?:\.\d+)?|[^\W\d_]+|[,.;:!?]")
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number that was said, from `start` to `end` in the text: its readings, the most usual first, and the unit of time that follows it."""
+    """A number said from `start` to `end` of the text: its readings, the most usual first, and the unit of time that follows it."""
 
     readings: tuple[float, ...]
     start: int
@@ -76,26 +78,30 @@ def duration(text: str, unit: str) -> float | None:
 
 def _number_at(words: Sequence[str]) -> tuple[int, tuple[float, ...], bool]:
     """(tokens used, readings, whether it is a mere fraction) of the number that `words` begin with; no tokens where there is none."""
-    word, following = words[0], words[1] if len(words) > 1 else ""
-    if word in FRACTIONS:
-        return 1, (FRACTIONS[word],), True
-    if word in ("a", "an"):
-        if following in FRACTIONS:
-            return 2, (FRACTIONS[following],), True
-        if _time_unit(following):
-            return 1, (1.0,), False
-        if following not in SCALES:
-            return 0, (), False
-        length, readings, _ = _number_at(["one", *words[1:]])
-        return length, readings, False
+    if words[0] in ("a", "an"):
+        return _after_article(words)
+    if words[0] in FRACTIONS:
+        return 1, (FRACTIONS[words[0]],), True
     groups, length = _groups(words)
     if not groups:
         return 0, (), False
-    if list(words[length : length + 2]) == ["and", "a"] and len(words) > length + 2 and words[length + 2] in FRACTIONS:
-        return length + 3, (groups[-1] + FRACTIONS[words[length + 2]],), False
-    if length < len(words) and words[length] == "quarters":
-        return length + 1, (groups[-1] * FRACTIONS["quarters"],), True
-    return length, _readings(groups), False
+    match words[length : length + 3]:
+        case ["and", "a", part] if part in FRACTIONS:
+            return length + 3, (groups[-1] + FRACTIONS[part],), False
+        case ["quarters", *_]:
+            return length + 1, (groups[-1] * FRACTIONS["quarters"],), True
+        case _:
+            return length, _readings(groups), False
+
+
+def _after_article(words: Sequence[str]) -> tuple[int, tuple[float, ...], bool]:
+    """The number that "a" or "an" begins: "a quarter", "an hour", "a hundred and ten"."""
+    following = words[1] if len(words) > 1 else ""
+    if following in FRACTIONS:
+        return 2, (FRACTIONS[following],), True
+    if following in SCALES:
+        return _number_at(["one", *words[1:]])
+    return (1, (1.0,), False) if _time_unit(following) else (0, (), False)
 
 
 def _groups(words: Sequence[str]) -> tuple[list[float], int]:
@@ -125,7 +131,7 @@ def _plain(words: Sequence[str]) -> tuple[float, int]:
             value, at = value + rest, rest_at + used
     if at and words[at : at + 1] == ["point"]:
         digits = ""
-        while at + 1 < len(words) and words[at + 1] in ONES and ONES[words[at + 1]] < 10:
+        while at + 1 < len(words) and ONES.get(words[at + 1], TEN) < TEN:
             digits, at = digits + str(ONES[words[at + 1]]), at + 1
         value, at = (value + float(f"0.{digits}"), at + 1) if digits else (value, at)
     return value, at
@@ -137,7 +143,7 @@ def _below_hundred(words: Sequence[str]) -> tuple[float, int]:
     if words[0] not in TENS:
         return 0.0, 0
     ones = ONES.get(words[1], 0) if len(words) > 1 else 0
-    return (float(TENS[words[0]] + ones), 2) if 0 < ones < 10 else (float(TENS[words[0]]), 1)
+    return (float(TENS[words[0]] + ones), 2) if 0 < ones < TEN else (float(TENS[words[0]]), 1)
 
 
 def _readings(groups: Sequence[float]) -> tuple[float, ...]:
@@ -145,10 +151,10 @@ def _readings(groups: Sequence[float]) -> tuple[float, ...]:
     if len(groups) == 1:
         return (groups[0],)
     first, second = groups[0], groups[1]
-    if len(groups) == 2 and first < 100 and 10 <= second < 100:
-        joined, decimal = first * 100 + second, first + second / 100
-        return (joined, decimal) if first < 10 else (decimal, joined)
-    if all(group < 10 for group in groups):
+    if not groups[2:] and first < HUNDRED and TEN <= second < HUNDRED:
+        joined, decimal = first * HUNDRED + second, first + second / HUNDRED
+        return (joined, decimal) if first < TEN else (decimal, joined)
+    if all(group < TEN for group in groups):
         return (float("".join(str(int(group)) for group in groups)),)
     return tuple(groups)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from patter_nb.errors import PatterConfigError
+from patter_nb.inference import NativeModel, inference_threads
 from patter_nb.llm.base import LLMChunk, Message, ToolSpec
 from patter_nb.llm.local.choosing import Choosing
 from patter_nb.llm.local.deciding import Deciding
 from patter_nb.llm.local.encoder import Encoder
-from patter_nb.llm.local.files import MINILM, MINILM_VOCABULARY, resolve
+from patter_nb.llm.local.files import DEFAULT_MODEL, encoder_files, model_file
 from patter_nb.llm.local.runtime import Runtime
 from patter_nb.llm.local.strategy import Strategy
 
@@ -42,17 +42,14 @@ class LocalLLM:
         if not isinstance(model, str | Path):
             raise PatterConfigError(f"LocalLLM takes a name or a path, not {model!r:.80}.", hint='For example LocalLLM("smollm2").')
         self.model = str(model)
-        self._source = model
-        self._threads = threads
-        self._strategy: Strategy | None = None
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="local-llm")
+        self._native = NativeModel("llm", lambda: _load(model, threads or inference_threads()))
 
     def __repr__(self) -> str:
         return f"LocalLLM({self.model!r})"
 
     async def warmup(self, tools: Sequence[ToolSpec] | None = None) -> None:
         """Load the model and compute ahead what every request with `tools` shares."""
-        await asyncio.get_running_loop().run_in_executor(self._worker, lambda: self._loaded().warm(tools or ()))
+        await self._native.run(lambda strategy: strategy.warm(tools or ()))
 
     async def stream(
         self,
@@ -72,33 +69,28 @@ class LocalLLM:
                 loop.call_soon_threadsafe(chunks.put_nowait, chunk)
             return unwanted.is_set()
 
-        work = loop.run_in_executor(self._worker, lambda: self._loaded().answer(messages, tools or (), emit))
+        work = asyncio.ensure_future(self._native.run(lambda strategy: strategy.answer(messages, tools or (), emit)))
         work.add_done_callback(lambda _: chunks.put_nowait(None))
         try:
             while chunk := await _next(chunks, cancel_event):
                 yield chunk
                 if chunk.type == "done":
-                    break
-            else:
-                work.result()
+                    return
+            await work
         finally:
             unwanted.set()
+            work.cancel()
 
     async def aclose(self) -> None:
         """Give the model's memory back. The next answer loads it again."""
-        worker, self._worker = self._worker, ThreadPoolExecutor(max_workers=1, thread_name_prefix="local-llm")
-        self._strategy = None
-        await asyncio.get_running_loop().run_in_executor(None, worker.shutdown)
+        await self._native.aclose()
 
-    def _loaded(self) -> Strategy:
-        if self._strategy is None:
-            runtime = Runtime(resolve(self._source), threads=self._threads)
-            if runtime.handles_tools:
-                self._strategy = Deciding(runtime, self.model)
-            else:
-                encoder = Encoder(MINILM.find(), MINILM_VOCABULARY.find())
-                self._strategy = Choosing(runtime, encoder, self.model, state_is_known=self._source == "smollm2")
-        return self._strategy
+
+def _load(model: str | Path, threads: int) -> Strategy:
+    runtime = Runtime(model_file(model), threads=threads)
+    if runtime.handles_tools:
+        return Deciding(runtime, str(model))
+    return Choosing(runtime, Encoder(*encoder_files()), str(model), state_is_known=model == DEFAULT_MODEL)
 
 
 async def _next(chunks: asyncio.Queue[LLMChunk | None], cancel_event: asyncio.Event | None) -> LLMChunk | None:

@@ -71,7 +71,7 @@ def listed(parts: Sequence[str], last: str) -> str:
 
 
 def _wanted(description: str, name: str) -> str:
-    text = description.split(". ")[0].rstrip(".!? ") or name
+    text = description.split(". ", maxsplit=1)[0].rstrip(".!? ") or name
     text = text[:1].lower() + text[1:] if not text[1:2].isupper() else text
     return text if _BEGINS_A_PHRASE.match(text) else f"the {text}"
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from patter_nb.errors import BadRequest, ContextTooLong, MissingExtra, ModelNotFound, PatterError, ServerError
+from patter_nb.errors import BadRequest, ContextTooLong, ModelNotFound, PatterError, ServerError
+from patter_nb.inference import import_native
 
 if TYPE_CHECKING:
     from xllamacpp import Server
@@ -52,15 +53,15 @@ class State:
 
 
 class Runtime:
-    """One GGUF model, loaded. `threads` defaults to all cores but one.
+    """One GGUF model, loaded, computing with so many `threads`.
 
     `handles_tools` says that its chat template takes tools; only a model that does not is asked for its `state`.
     """
 
-    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+    def __init__(self, path: Path, *, threads: int) -> None:
         self.path = path
         self.handles_tools = "tools" in chat_template(path)
-        self._server = _load(path, threads or max(1, (os.cpu_count() or 2) - 1), states=not self.handles_tools)
+        self._server = _load(path, threads, states=not self.handles_tools)
 
     def complete(self, prompt: str, *, grammar: str | None = None, max_tokens: int = 64, alternatives: int = 0) -> Completion:
         """Continue `prompt` greedily, within `grammar` (GBNF), and note so many `alternatives` for each token."""
@@ -91,7 +92,9 @@ class Runtime:
                 failure.append(error)
                 return True
 
-        self._server.handle_chat_completions({**body, "stream": True, "stream_options": {"include_usage": True}, "cache_prompt": True}, guarded)
+        self._server.handle_chat_completions(
+            {**body, "stream": True, "stream_options": {"include_usage": True}, "cache_prompt": True}, guarded
+        )
         if failure:
             raise failure[0]
 
@@ -103,7 +106,9 @@ def chat_template(path: Path) -> str:
     https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
     """
     if not path.is_file():
-        raise ModelNotFound(f"There is no model file {path}.", provider="local", hint="Run `patter-nb download`, or give the path of a GGUF file.")
+        raise ModelNotFound(
+            f"There is no model file {path}.", provider="local", hint="Run `patter-nb download`, or give the path of a GGUF file."
+        )
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise ModelNotFound(f"{path} is no GGUF file.", provider="local", hint="LocalLLM reads models in llama.cpp's GGUF format.")
@@ -117,11 +122,8 @@ def chat_template(path: Path) -> str:
 
 
 def _load(path: Path, threads: int, *, states: bool) -> Server:
-    try:
-        from xllamacpp import CommonParams, Server, llama_pooling_type
-    except ImportError as error:
-        raise MissingExtra("local", "xllamacpp", "LocalLLM") from error
-    params = CommonParams()
+    xllamacpp = import_native("xllamacpp", "LocalLLM")
+    params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.verbosity = _SILENT
     params.n_ctx = CONTEXT_TOKENS
@@ -132,11 +134,13 @@ def _load(path: Path, threads: int, *, states: bool) -> Server:
     params.hostnames, params.port, params.n_threads_http = ["127.0.0.1"], 0, 1
     params.api_keys = [secrets.token_hex(32)]
     if states:
-        params.embedding, params.pooling_type = True, llama_pooling_type.LLAMA_POOLING_TYPE_LAST
+        params.embedding, params.pooling_type = True, xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST
     try:
-        return Server(params)
+        return xllamacpp.Server(params)
     except (RuntimeError, ValueError) as error:
-        raise ModelNotFound(f"llama.cpp cannot load {path}: {error}", provider="local", hint="The file may be cut off; fetch it again.") from error
+        raise ModelNotFound(
+            f"llama.cpp cannot load {path}: {error}", provider="local", hint="The file may be cut off; fetch it again."
+        ) from error
 
 
 def _checked(answer: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -145,5 +149,11 @@ def _checked(answer: Mapping[str, Any]) -> Mapping[str, Any]:
         return answer
     error = answer["error"]
     message, code = str(error.get("message", json.dumps(error))), error.get("code")
-    kind = ContextTooLong if error.get("type") == "exceed_context_size_error" else BadRequest if code == 400 else ServerError
+    kind = (
+        ContextTooLong
+        if error.get("type") == "exceed_context_size_error"
+        else BadRequest
+        if code == HTTPStatus.BAD_REQUEST
+        else ServerError
+    )
     raise kind(message, provider="local", status=code if isinstance(code, int) else None, code=error.get("type"))

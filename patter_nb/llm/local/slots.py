@@ -26,7 +26,7 @@ _PAUSES: Final = " .!?"
 _ALTERNATIVES: Final = 200
 _RIVALS: Final = 5
 _TOOK, _LIKE, _BEGINS, _PLACE = 1.9, 1.4, 0.3, 4.0
-_PASSED_OVER, _LEFT_OUT = -6.0, -20.0
+_PASSED_OVER, _LEFT_OUT = -6.0, -2.2  # below these an optional, a required argument rather stays empty
 _UNLIKELY: Final = -12.0
 
 
@@ -79,6 +79,12 @@ class SlotFiller:
         """The same without the model, by likeness alone: good enough to tell whether `tool` could be meant, and quick."""
         return _filled(tool, [self._rivals(tool, argument, request, None) for argument in tool.arguments], ())
 
+    def named(self, tool: ToolView, request: Reading) -> Mapping[str, Candidate]:
+        """The values that are plainly named: words more like those that fill the argument in the examples than like any other there."""
+        said = self.guess(tool, request).said
+        likeness = {argument.name: self._likeness(tool, argument, request) for argument in tool.arguments}
+        return {name: c for name, c in said.items() if (like := likeness[name]) is not None and _inside(c, request, like).mean() > 0}
+
     def _rivals(self, tool: ToolView, argument: Argument, request: Reading, ran: list[Completion] | None) -> list[Rival]:
         """The best candidates for `argument`, and that it stays empty. The model is asked where `ran` takes what it ran."""
         if argument.kind == "boolean":
@@ -95,7 +101,9 @@ class SlotFiller:
         rivals = [Rival(candidate, score) for candidate, score in zip(found, scores, strict=True)]
         return [*sorted(rivals, key=lambda rival: -rival.score)[:_RIVALS], Rival(None, _LEFT_OUT if argument.required else _PASSED_OVER)]
 
-    def _asked(self, tool: ToolView, argument: Argument, request: Reading, found: Sequence[Candidate], ran: list[Completion]) -> list[float]:
+    def _asked(
+        self, tool: ToolView, argument: Argument, request: Reading, found: Sequence[Candidate], ran: list[Completion]
+    ) -> list[float]:
         """How much the model is for each of the candidates: the one it takes, and how likely it finds each one's beginning."""
         texts = [json.dumps(candidate.value, ensure_ascii=False) for candidate in found]
         prompt = f"{_prefix(tool, argument)} {request.text.rstrip(_PAUSES)}\n{argument.spoken}:"
@@ -207,4 +215,7 @@ def _beginning(text: str, completion: Completion) -> float:
     if len(completion.alternatives) <= place:
         return _UNLIKELY
     value = text[1:] if quoted else f" {text}"
-    return max((logprob for token, logprob in completion.alternatives[place].items() if token.strip() and value.startswith(token)), default=_UNLIKELY)
+    return max(
+        (logprob for token, logprob in completion.alternatives[place].items() if token.strip() and value.startswith(token)),
+        default=_UNLIKELY,
+    )

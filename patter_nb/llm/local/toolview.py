@@ -57,7 +57,8 @@ def view(spec: ToolSpec) -> ToolView:
     function = spec.get("function")
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         raise PatterConfigError(
-            f"{spec!r:.80} is no tool.", hint='A tool is {"type": "function", "function": {"name": ..., "description": ..., "parameters": ...}}.'
+            f"{spec!r:.80} is no tool.",
+            hint='A tool is {"type": "function", "function": {"name": ..., "description": ..., "parameters": ...}}.',
         )
     schema = function.get("parameters") or {}
     required = schema.get("required", ())
