@@ -1,7 +1,7 @@
 """What `import patter_nb` costs: python bench/import_time.py
 
-Starts interpreters by turns, bare and with the import, and prints the median of the differences between neighbours, so that what else the machine does
-falls on both alike. Then the same for what a first agent needs, and what was loaded on the way.
+Starts interpreters by turns, bare and with the import, and prints the median of the differences between neighbours, so that what
+else the machine does falls on both alike. Then the same for what a first agent needs, and what was loaded on the way.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from statistics import median
 
 RUNS = 25
 TARGET_MS = 150.0
-STATEMENTS = {"import patter_nb": TARGET_MS, "from patter_nb import Patter": None, "from patter_nb import Patter, Session, WavTransport, tool": None}
-UNWANTED = {"IPython", "ipywidgets", "onnxruntime", "pydantic", "openai", "anthropic", "groq", "google.genai", "xllamacpp", "piper", "moonshine_voice"}
+STATEMENTS = {"import patter_nb": TARGET_MS, "from patter_nb import Patter, WavTransport, tool": None}
+UNWANTED = {"IPython", "ipywidgets", "onnxruntime", "pydantic", "openai", "anthropic", "groq", "google.genai", "xllamacpp", "piper"}
 
 
 def run_ms(code: str) -> float:
@@ -32,7 +32,8 @@ def main() -> None:
         code = f"import sys; {statement}; print(*sorted({UNWANTED} & sys.modules.keys()) or ['nothing'])"
         loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, encoding="utf-8").stdout.strip()
         promise = f" (target: at most {target:.0f} ms)" if target is not None else ""
-        print(f"{statement}: {extra:.0f} ms above a bare interpreter's {bare:.0f} ms, median of {RUNS}{promise}; heavy packages loaded: {loaded}")
+        print(f"{statement}: {extra:.0f} ms above a bare interpreter's {bare:.0f} ms, median of {RUNS}{promise}")
+        print(f"  heavy packages loaded: {loaded}")
 
 
 if __name__ == "__main__":

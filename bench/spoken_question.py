@@ -1,8 +1,9 @@
 """How long a person waits for a spoken answer: python bench/spoken_question.py [RUNS]
 
-The demo agent hears notebooks/question.wav in real time, each run in a process of its own that has just loaded the models, and answers it with a tool. Two
-clocks are read: the log's (end of speech, its notice, the first sample played), and the recording of the call itself, from the last loud sample of the
-question to the first of the answer. The targets are meant for two idle cores; the load that was there is printed.
+The demo agent hears notebooks/question.wav in real time, each run in a process of its own that has just loaded the models, and
+answers it with a tool. Two clocks are read: the log's (end of speech, its notice, the first sample played), and the recording of the
+call itself, from the last loud sample of the question to the first of the answer. The targets are meant for two idle cores; the load
+that was there is printed.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def loud(pcm: Pcm) -> Any:
 
 
 async def once() -> dict[str, Any]:
-    """One call: milliseconds by name, the processor's work included, and megabytes."""
+    """One call: milliseconds by name, and megabytes."""
     transport = WavTransport(QUESTION)
     async with Patter().serve(agent(), transport=transport, name="bench") as session:
         await session.wait()
@@ -69,11 +70,12 @@ def main() -> None:
         ran = subprocess.run([sys.executable, __file__, "--once"], check=True, capture_output=True, encoding="utf-8")
         results.append(json.loads(ran.stdout))
         print(f"run {number}: {json.dumps(results[-1])}", flush=True)
-    answers = [result["answer"] for result in results]
-    print(f"end of speech noticed: median {median(result['endpointing'] for result in results):.0f} ms after the last voice")
-    print(f"first audible sample:  median {median(answers):.0f} ms after that, {min(answers):.0f} to {max(answers):.0f} (target: at most {TARGET_MS} ms)")
-    print(f"in the recording:      median {median(result['recorded'] for result in results):.0f} ms from the last loud sample to the first, both together")
-    print(f"whole process:         at most {max(result['peak_mb'] for result in results):.0f} MB (target: at most {TARGET_MB} MB)")
+    names = ("endpointing", "answer", "recorded", "peak_mb")
+    endpointing, answer, recorded, peak = ([result[name] for result in results] for name in names)
+    print(f"end of speech noticed: {median(endpointing):.0f} ms after the last voice (median of {runs} runs, as below)")
+    print(f"first audible sample:  {median(answer):.0f} ms after that, {min(answer):.0f} to {max(answer):.0f} (target: {TARGET_MS})")
+    print(f"both, as recorded:     {median(recorded):.0f} ms from the last loud sample of the question to the first of the answer")
+    print(f"whole process:         at most {max(peak):.0f} MB (target: at most {TARGET_MB} MB)")
 
 
 if __name__ == "__main__":

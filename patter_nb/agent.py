@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -33,7 +33,7 @@ class Guardrail:
     """
 
     name: str
-    blocked_terms: tuple[str, ...] = field(default=(), kw_only=True)
+    blocked_terms: Sequence[str] = field(default=(), kw_only=True)
     check: Callable[[str], bool | Awaitable[bool]] | None = field(default=None, kw_only=True)
     replacement: str = field(default=DEFAULT_REPLACEMENT, kw_only=True)
     on: Literal["output", "input"] = field(default="output", kw_only=True)
@@ -42,11 +42,15 @@ class Guardrail:
         if not self.name:
             raise PatterConfigError("A guardrail needs a name.", hint='For example Guardrail("no prices", blocked_terms=["price"]).')
         if isinstance(self.blocked_terms, str):
-            raise PatterConfigError(f"blocked_terms of guardrail {self.name!r} is one string.", hint=f"Use a list: [{self.blocked_terms!r}].")
+            raise PatterConfigError(
+                f"blocked_terms of guardrail {self.name!r} is one string.", hint=f"Use a list: [{self.blocked_terms!r}]."
+            )
         if self.on not in ("output", "input"):
             raise PatterConfigError(f"Guardrail {self.name!r} is on {self.on!r}.", hint='Use on="output" or on="input".')
         if self.check is not None and not callable(self.check):
-            raise PatterConfigError(f"check of guardrail {self.name!r} is no function.", hint="Pass a function of the text, plain or async.")
+            raise PatterConfigError(
+                f"check of guardrail {self.name!r} is no function.", hint="Pass a function of the text, plain or async."
+            )
         terms = tuple(" ".join(term.casefold().split()) for term in self.blocked_terms)
         if "" in terms:
             raise PatterConfigError(f"Guardrail {self.name!r} has an empty blocked term, which is in every text.", hint="Remove it.")
@@ -116,7 +120,9 @@ class Filler:
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not self.text.strip() or not self.after_ms >= 0:
-            raise PatterConfigError(f"{self!r} says nothing, or at no time.", hint='For example Filler("One moment, please.", after_ms=4000).')
+            raise PatterConfigError(
+                f"{self!r} says nothing, or at no time.", hint='For example Filler("One moment, please.", after_ms=4000).'
+            )
 
 
 STAGE_METHODS: Mapping[str, tuple[str, ...]] = {
@@ -171,7 +177,9 @@ class Agent:
         elif self.filler is not None:
             _expect("filler", self.filler, Filler, "text or a Filler(text, after_ms)")
         if self.executor is not None and not callable(getattr(self.executor, "execute", None)):
-            raise PatterConfigError("executor has no method execute(name, arguments, ctx).", hint="Pass a DefaultToolExecutor or a subclass of it.")
+            raise PatterConfigError(
+                "executor has no method execute(name, arguments, ctx).", hint="Pass a DefaultToolExecutor or a subclass of it."
+            )
 
     def replace(self, **changes: Any) -> Agent:
         """The same agent with some parts changed. An unknown part is a `TypeError`, a wrong one a `PatterConfigError`."""
@@ -180,8 +188,8 @@ class Agent:
 
     def render(self, text: str) -> str:
         """`text` with `{name}` filled in for every name in `variables`; other braces stay as they are."""
-        names = "|".join(re.escape(str(name)) for name in self.variables)
-        return re.sub(f"{{({names})}}", lambda found: str(self.variables[found[1]]), text) if names else text
+        names = "|".join(map(re.escape, self.variables))
+        return re.sub(f"{{({names})}}", lambda found: str(self.variables[found[1]]), text) if self.variables else text
 
     def parts(self) -> dict[str, str]:
         """Each stage that runs, as "provider" or "provider model", for logs and views."""
@@ -265,6 +273,8 @@ def _tools(values: object) -> tuple[Tool, ...]:
 
     made: dict[str, Tool] = {}
     for value in values:
+        if not callable(value):
+            raise PatterConfigError(f"An item of tools is {value!r:.80}, no function.", hint="Pass functions or Tool objects.")
         item = value if isinstance(value, Tool) else tool(value)
         if item.name in made:
             raise PatterConfigError(f"Two tools are named {item.name!r}.", hint="Give one of them another name: @tool(name=...).")
@@ -276,7 +286,9 @@ def _callables(values: object) -> tuple[Callable[[str], str], ...]:
     if callable(values):
         return (values,)
     if not isinstance(values, Iterable):
-        raise PatterConfigError(f"text_transforms is {type(values).__name__}, not a list of functions.", hint="Pass functions that take and return text.")
+        raise PatterConfigError(
+            f"text_transforms is {type(values).__name__}, not a list of functions.", hint="Pass functions that take and return text."
+        )
     items = tuple(values)
     for item in items:
         if not callable(item):

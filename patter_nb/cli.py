@@ -24,7 +24,7 @@ from patter_nb.events import Event, SentenceChecked, StageFailed, ToolEnded, Tur
 if TYPE_CHECKING:
     from patter_nb.agent import Agent
     from patter_nb.session import Session
-    from patter_nb.turns import Turns
+    from patter_nb.turns import ToolCall, Turns
 
 __all__ = ["main"]
 
@@ -141,8 +141,9 @@ def _agent(name: str) -> Agent:
             made = made()
     if not isinstance(made, Agent):
         raise WrongUse(f"{name} is {type(made).__name__}, not an agent.", hint="Name an Agent, or a function that returns one.")
-    if made.stt is None or made.tts is None:
-        raise WrongUse(f"The agent {name} cannot take a call: it has no {'stt' if made.stt is None else 'tts'}.", hint="Give it stt= and tts=.")
+    for part, stage in (("stt", made.stt), ("tts", made.tts)):
+        if stage is None:
+            raise WrongUse(f"The agent {name} cannot take a call: it has no {part}.", hint="Give it stt= and tts=.")
     return made
 
 
@@ -197,13 +198,16 @@ def _line(event: Event, turns: Turns) -> str | None:
             return f"     (not answered: {reason})"
         case ToolEnded(id=id) if event.turn is not None:
             call = next(call for call in turns.by_id(event.turn).tool_calls if call.id == id)
-            given = call.arguments if isinstance(call.arguments, str) else ", ".join(f"{key}={value}" for key, value in call.arguments.items())
-            return f"tool {call.name}({given}) -> {call.error or call.result}"
+            return f"tool {call.name}({_arguments(call)}) -> {call.error or call.result}"
         case SentenceChecked(text=text) if text.strip():
             return f"agent: {text.strip()}"
         case StageFailed(stage=stage, error=error):
             return f"{stage} failed: {error.message}"
     return None
+
+
+def _arguments(call: ToolCall) -> str:
+    return call.arguments if isinstance(call.arguments, str) else ", ".join(f"{name}={value}" for name, value in call.arguments.items())
 
 
 def _figures(turns: Turns) -> str:

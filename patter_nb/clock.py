@@ -1,4 +1,4 @@
-"""Time is handed in. The core reads one `Clock` and calls neither `time` nor `asyncio.sleep`, so that a test or a file decides how fast it runs."""
+"""Time is handed in: the core reads one `Clock` and calls neither `time` nor `asyncio.sleep`, so a test or a file says how fast it runs."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep_until(self, t_ms: float) -> None:
-        while (left := t_ms - self.now_ms()) > 0:
-            await asyncio.sleep(left / 1000.0)
+        while (left := t_ms - self.now_ms()) > 0:  # noqa: ASYNC110  # time is what is waited for
+            await asyncio.sleep(left / 1000.0)  # may wake a little early
 
 
 class ManualClock:

@@ -229,6 +229,6 @@ class Conductor:
     async def _closed_or_failed(self, part: Pipeline | Transport) -> None:
         try:
             await part.aclose()
-        except Exception as error:  # noqa: BLE001  # a provider's or a transport's own; it travels by `closed`
+        except Exception as error:  # a provider's or a transport's own; it travels by `closed`
             logger.error("session %s could not close", self.name, exc_info=error)
             self._error = self._error or as_patter_error("transport" if part is self._transport else "session", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from json import dumps
 from os import PathLike
@@ -13,6 +14,8 @@ from patter_nb.audio.frames import SAMPLE_RATE
 from patter_nb.audio.tracks import PcmTrack, ValueTrack
 from patter_nb.events import Body, Event
 from patter_nb.step.scene import Happened
+
+logger = logging.getLogger("patter_nb")
 
 FRAME_VALUES = np.dtype([("after_seq", "<u4"), ("t_ms", "<f4"), ("late_ms", "<f4"), ("probability", "<f2"), ("level_db", "<f2")])
 """One row per captured frame: which event it came after, session time, lateness, voice probability, level in dBFS."""
@@ -37,11 +40,14 @@ class Log(Sequence[Event]):
         self.cursor: ValueTrack[np.void] = ValueTrack(CURSOR_VALUES)
 
     def append(self, happened: Happened, t_ms: float, wall_s: float) -> Event:
-        """Number and stamp what happened, keep it, and tell the listeners."""
+        """Number and stamp what happened, keep it, and tell the listeners. One that fails is logged; what it reads goes on."""
         event = Event(len(self._events), t_ms, wall_s, happened.epoch, happened.turn, happened.body)
         self._events.append(event)
         for listener in tuple(self._listeners):
-            listener(event)
+            try:
+                listener(event)
+            except Exception:  # anybody's
+                logger.exception("a listener to the log failed at event %d, %s", event.seq, event.type)
         return event
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:

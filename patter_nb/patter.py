@@ -77,7 +77,9 @@ class Patter:
             language=language,
         )
 
-    def serve(self, agent: Agent, *, llm: LLMProvider | None = None, transport: Transport | None = None, name: str = "main", **unknown: Any) -> Serving:
+    def serve(
+        self, agent: Agent, *, llm: LLMProvider | None = None, transport: Transport | None = None, name: str = "main", **unknown: Any
+    ) -> Serving:
         """Put an agent into conversation: `session = await phone.serve(agent)`, or `async with phone.serve(agent) as session`.
 
         `transport` brings the person's sound and text; without one the person types by `session.ask`. `llm` is used where the
@@ -89,13 +91,19 @@ class Patter:
         if not isinstance(name, str) or not name:
             raise PatterConfigError(f"A session cannot be named {name!r:.80}.", hint='Use text, for example name="main".')
         if transport is not None and not isinstance(transport, Transport):
-            raise PatterConfigError(f"transport is {transport!r:.80}, not a transport.", hint='For example WavTransport("question.wav", "answer.wav").')
+            raise PatterConfigError(
+                f"transport is {transport!r:.80}, not a transport.", hint='For example WavTransport("question.wav", "answer.wav").'
+            )
         if not isinstance(agent, Agent):
             raise PatterConfigError(f"serve() was given {type(agent).__name__}, not an agent.", hint="Make one: Patter().agent(...).")
         if llm is not None and agent.llm is not None:
-            raise PatterConfigError("Two language models: the agent has one, and serve() was given another.", hint="Pass llm= to one of them only.")
+            raise PatterConfigError(
+                "Two language models: the agent has one, and serve() was given another.", hint="Pass llm= to one of them only."
+            )
         _require_free(name, transport)
-        return Serving(_serve(_complete(agent, llm), transport, name))
+        starting = _serve(_complete(agent, llm), transport, name)
+        starting.__qualname__ = "Patter.serve"  # type: ignore[attr-defined]  # named in the warning, if nobody awaits it
+        return Serving(starting)
 
 
 class Serving(Coroutine[Any, Any, Session]):
@@ -166,4 +174,3 @@ async def _serve(agent: Agent, transport: Transport | None, name: str) -> Sessio
     session.on_closed(lambda: _live.pop(name, None) if _live.get(name) is session else None)
     await session.start()
     return session
-

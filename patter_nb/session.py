@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
-from patter_nb.agent import PARTS, Agent, reject_unknown
+from patter_nb.agent import PARTS, Agent, describe_change, reject_unknown
 from patter_nb.conductor import Conductor
 from patter_nb.errors import PatterConfigError, RequestTimeout
 from patter_nb.events import AgentChanged, Event, LLMChunked, SessionState, SessionStopped, TurnEnded, TurnHeard, TurnOffered, TurnStarted
@@ -241,10 +241,9 @@ class Session:
 
     def _change(self, agent: Agent, when: Literal["turn", "now"]) -> AgentChanged:
         self._require_live()
+        changed = AgentChanged(describe_change(self.agent, agent), when)
         self._conductor.feed(Swap(agent, when))
-        body = self.events.of(AgentChanged)[-1].body
-        assert isinstance(body, AgentChanged)
-        return body
+        return changed
 
     def _in_loop(self, act: Callable[[], Result]) -> Result:
         """The result of `act`, run in the session's loop, from whatever thread this is."""
@@ -277,7 +276,11 @@ class Session:
     guardrails = _part("guardrails", "What must not be said or asked.")
     turn_taking = _part("turn_taking", "How it is decided whose turn it is.")
 
-    def tool(self, fn: Any = None, **options: Any) -> Any:
+    @overload
+    def tool(self, fn: Callable[..., Any], **options: Any) -> Tool: ...
+    @overload
+    def tool(self, fn: None = None, **options: Any) -> Callable[[Callable[..., Any]], Tool]: ...
+    def tool(self, fn: Callable[..., Any] | None = None, **options: Any) -> Tool | Callable[[Callable[..., Any]], Tool]:
         """Decorator: add a function as a tool, or replace the tool of that name, from the next turn on."""
         if fn is None:
             return lambda fn: self.tool(fn, **options)

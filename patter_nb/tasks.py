@@ -55,6 +55,12 @@ class Tasks:
         await asyncio.gather(*others, return_exceptions=True)
 
 
+def is_cancelled() -> bool:
+    """Whether the running task was asked to end. If not, a `CancelledError` came out of what it called, and is a failure like any other."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 def as_patter_error(stage: Stage, error: BaseException) -> PatterError:
     """`error` as one of our family, with the original as its cause."""
     if isinstance(error, PatterError):

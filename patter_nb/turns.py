@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from json import JSONDecodeError, loads
+from json import loads
 from typing import Any, Literal, overload
 
 from patter_nb.errors import PatterError
@@ -268,6 +268,6 @@ def parsed_arguments(arguments: str) -> Mapping[str, Any] | str:
     """Arguments as an object where they are one, else the text that the model wrote."""
     try:
         value = loads(arguments.strip() or "{}")
-    except (JSONDecodeError, RecursionError):  # what a model writes may be nested as deep as it likes
+    except (ValueError, RecursionError):  # no JSON, a number of too many digits, or nested too deep
         return arguments
     return value if isinstance(value, dict) else arguments

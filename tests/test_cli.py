@@ -88,7 +88,8 @@ def test_a_call_prints_the_conversation_and_keeps_sound_and_events(here: Path, c
     assert answer[3200:].any()
     events = events_of(here / "e.jsonl")
     assert [event["seq"] for event in events] == list(range(len(events)))
-    assert {"session_started", "transcript_final", "tool_ended", "audio_sent", "turn_heard", "session_stopped"} <= {event["type"] for event in events}
+    types = {event["type"] for event in events}
+    assert types >= {"session_started", "transcript_final", "tool_ended", "audio_sent", "turn_heard", "session_stopped"}
 
 
 @pytest.mark.parametrize("name", ["answering", "made"])
@@ -141,10 +142,6 @@ def test_what_is_no_agent_is_named(here: Path, capsys: pytest.CaptureFixture[str
     assert said.err.startswith(f"error: {error}")
     assert "\nremedy: " in said.err
     assert not (here / "a.wav").exists()
-
-
-def make_unwritable(path: Path) -> None:
-    path.mkdir()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import ast
 import platform
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -30,11 +31,11 @@ MACHINES = {
     "linux": ("linux", "x86_64", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.0", ""),
     "linux on arm": ("linux", "aarch64", "#1 SMP Version 23.4", ""),
     "windows": ("win32", "AMD64", "10.0.22631", ""),
-    "macOS 26": ("darwin", "arm64", "Darwin Kernel Version 25.0.0: Mon Aug 25 2025; root:xnu-12377.1.9~141/RELEASE_ARM64_T6000", "26.0"),
-    "macOS 15": ("darwin", "arm64", "Darwin Kernel Version 24.6.0: Mon Jul 14 2025; root:xnu-11417.140.69~1/RELEASE_ARM64_T8112", "15.6"),
-    "macOS 14": ("darwin", "arm64", "Darwin Kernel Version 23.6.0: Mon Jul 29 2024; root:xnu-10063.141.2~1/RELEASE_ARM64_T6000", "14.6"),
-    "macOS 13": ("darwin", "arm64", "Darwin Kernel Version 22.6.0: Wed Jul  5 2023; root:xnu-8796.141.3~6/RELEASE_ARM64_T6000", "13.5"),
-    "macOS 15 on Intel": ("darwin", "x86_64", "Darwin Kernel Version 24.6.0: Mon Jul 14 2025; root:xnu-11417.140.69~1/RELEASE_X86_64", "15.6"),
+    "macOS 26": ("darwin", "arm64", "Darwin Kernel Version 25.0.0: Mon Aug 25 2025; root:xnu-12377/RELEASE_ARM64_T6000", "26.0"),
+    "macOS 15": ("darwin", "arm64", "Darwin Kernel Version 24.6.0: Mon Jul 14 2025; root:xnu-11417/RELEASE_ARM64_T8112", "15.6"),
+    "macOS 14": ("darwin", "arm64", "Darwin Kernel Version 23.6.0: Mon Jul 29 2024; root:xnu-10063/RELEASE_ARM64_T6000", "14.6"),
+    "macOS 13": ("darwin", "arm64", "Darwin Kernel Version 22.6.0: Wed Jul  5 2023; root:xnu-8796/RELEASE_ARM64_T6000", "13.5"),
+    "macOS 15 on Intel": ("darwin", "x86_64", "Darwin Kernel Version 24.6.0: Mon Jul 14 2025; root:xnu-11417/RELEASE_X86_64", "15.6"),
 }
 
 
@@ -42,27 +43,28 @@ def names(requirements: Iterable[Requirement]) -> set[str]:
     return {canonicalize_name(requirement.name) for requirement in requirements}
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
-    for path in PACKAGE.rglob("*.py"):
-        yield str(path.relative_to(PACKAGE)), ast.parse(path.read_text("utf-8"))
+OPTIONAL = names(requirement for extra, requirements in EXTRAS.items() if extra not in ("test", "docs") for requirement in requirements)
+"""All that a user can ask for beyond the core."""
 
 
-def calls_of(function: str) -> Iterator[tuple[str, ast.Call]]:
-    for path, tree in sources():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == function:
-                yield path, node
+@cache
+def nodes() -> tuple[ast.AST, ...]:
+    """Every node of every module of the package."""
+    return tuple(node for path in PACKAGE.rglob("*.py") for node in ast.walk(ast.parse(path.read_text("utf-8"))))
+
+
+def calls_of(function: str) -> list[ast.Call]:
+    return [node for node in nodes() if isinstance(node, ast.Call) and ast.unparse(node.func) == function]
 
 
 def imported() -> set[str]:
     """The top-level packages that the code imports from elsewhere, by statement or by `import_native`."""
-    found = {str(ast.literal_eval(call.args[0])) for _, call in calls_of("import_native") if isinstance(call.args[0], ast.Constant)}
-    for _, tree in sources():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                found.add(str(node.module))
+    found = {str(call.args[0].value) for call in calls_of("import_native") if isinstance(call.args[0], ast.Constant)}
+    for node in nodes():
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module))
     return {name.partition(".")[0] for name in found} - sys.stdlib_module_names - {"patter_nb"}
 
 
@@ -71,11 +73,12 @@ def test_every_extra_is_there() -> None:
 
 
 def test_everything_imported_is_asked_for() -> None:
-    known = packages_distributions()
-    wanted = {package: {canonicalize_name(name) for name in known.get(package, [DISTRIBUTIONS.get(package, package)])} for package in imported()}
-    asked_for = names(CORE).union(*(names(requirements) for extra, requirements in EXTRAS.items() if extra not in ("test", "docs")))
-    assert {"onnxruntime", "piper", "xllamacpp", "numpy"} <= wanted.keys()
-    assert not {package: by for package, by in wanted.items() if not by & asked_for}
+    brought_by = packages_distributions()
+    packages = imported()
+    assert {"onnxruntime", "piper", "xllamacpp", "numpy"} <= packages
+    asked_for = names(CORE) | OPTIONAL
+    known = {package: brought_by.get(package, [DISTRIBUTIONS.get(package, package)]) for package in packages}
+    assert not {package for package, by in known.items() if not asked_for & {canonicalize_name(name) for name in by}}
 
 
 @pytest.mark.parametrize(("extra", "client"), VENDORS.items())
@@ -84,8 +87,7 @@ def test_a_vendors_extra_is_its_client_and_nothing_else(extra: str, client: str)
 
 
 def test_the_core_stands_without_any_extra() -> None:
-    optional = set[str]().union(*(names(requirements) for extra, requirements in EXTRAS.items() if extra not in ("test", "docs")))
-    assert not names(CORE) & optional
+    assert not names(CORE) & OPTIONAL
 
 
 def test_all_is_everything_a_user_can_ask_for() -> None:
@@ -95,13 +97,15 @@ def test_all_is_everything_a_user_can_ask_for() -> None:
 
 def test_an_extra_that_includes_others_does_so_on_every_platform() -> None:
     """The build backend writes out what such a requirement includes, and drops its marker."""
-    assert not [entry for requirements in EXTRAS.values() for entry in requirements if entry.extras and entry.name == "patter-nb" and entry.marker]
+    own = [requirement for requirements in EXTRAS.values() for requirement in requirements if requirement.name == PROJECT["name"]]
+    assert own
+    assert not [requirement for requirement in own if requirement.marker]
 
 
 def test_a_message_names_an_extra_that_exists() -> None:
-    named = {ast.literal_eval(call.args[0]) for _, call in calls_of("MissingExtra") if isinstance(call.args[0], ast.Constant)}
-    named |= {artifact.extra for artifact in ARTIFACTS.values()}
-    named |= {ast.literal_eval(keyword.value) for _, call in calls_of("import_native") for keyword in call.keywords if keyword.arg == "extra"}
+    said = [call.args[0] for call in calls_of("MissingExtra")]
+    said += [keyword.value for call in calls_of("import_native") for keyword in call.keywords if keyword.arg == "extra"]
+    named = {artifact.extra for artifact in ARTIFACTS.values()} | {str(node.value) for node in said if isinstance(node, ast.Constant)}
     assert "local" in named
     assert named <= EXTRAS.keys()
 

@@ -59,7 +59,7 @@ def traced(code: str, folder: Path) -> str:
     watch = ["strace", "-f", "-e", "trace=network", "-o", "trace"]
     command = [*watch, sys.executable, "-c", code, "call", "question.wav", "answer.wav"]
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
-    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=300)
+    ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr
     assert "tool get_weather(city=Paris)" in ran.stdout
     return (folder / "trace").read_text()

@@ -27,7 +27,8 @@ from patter_nb.tools.tool import Tool, tool
 
 def pieces_of(text: str) -> list[str]:
     """The pieces of `text`, streamed to the chunker one character at a time."""
-    state, pieces = SentenceState(), []
+    state = SentenceState()
+    pieces: list[str] = []
     for char in text:
         state, new = push(state, char)
         pieces += new
@@ -178,7 +179,9 @@ async def test_row_19_a_provider_without_the_keywords_works() -> None:
 
 async def test_row_20_chunks_dicts_and_text_are_accepted() -> None:
     class Mixed:
-        async def stream(self, messages: Sequence[Message], tools: Any = None, **options: object) -> AsyncIterator[LLMChunk | Mapping[str, Any] | str]:
+        async def stream(
+            self, messages: Sequence[Message], tools: Any = None, **options: object
+        ) -> AsyncIterator[LLMChunk | Mapping[str, Any] | str]:
             yield "One, "
             yield {"type": "text", "content": "two, ", "unknown": 1}
             yield LLMChunk("text", content="three.")
@@ -226,16 +229,18 @@ ABBREVIATIONS = (
 def test_row_23_an_abbreviation_does_not_end_a_sentence(abbreviation: str) -> None:
     assert len(ABBREVIATIONS) == 40
     text = f"Yesterday we met with {abbreviation} Harrison about it. Then we left the building together."
-    assert [piece.strip() for piece in pieces_of(text)][0].endswith("about it.")
+    assert pieces_of(text)[0].strip().endswith("about it.")
 
 
 def test_row_24_capitals_end_a_sentence_and_acronyms_do_not() -> None:
-    state, pieces = push(SentenceState(), "The name of the caller is RAMESH. What now")
+    _, pieces = push(SentenceState(), "The name of the caller is RAMESH. What now")
     assert pieces == ("The name of the caller is RAMESH. ",)
     assert pieces_of("She moved to the U.S. Army base in the north. Good.")[0].startswith("She moved to the U.S. Army base")
 
 
-@pytest.mark.parametrize("whole", ["3.14", "3,14", "1,234,567.89", "https://example.com/a.b?c=d", "www.example.org", "me@example.co.uk", "10.0.0.1"])
+@pytest.mark.parametrize(
+    "whole", ["3.14", "3,14", "1,234,567.89", "https://example.com/a.b?c=d", "www.example.org", "me@example.co.uk", "10.0.0.1"]
+)
 def test_row_25_numbers_and_addresses_stay_whole(whole: str) -> None:
     pieces = pieces_of(f"As far as I can tell the value of it is {whole} today. And that was all of it.")
     assert any(whole in piece for piece in pieces)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from talking import bodies, silence
+from talking import bodies, settle, silence
 
 import patter_nb.patter
 from patter_nb.agent import Agent
@@ -39,8 +39,7 @@ def agent(*replies: Any, **parts: Any) -> Agent:
 
 async def test_awaiting_gives_a_live_session() -> None:
     session = await phone.serve(agent("Hello."))
-    assert isinstance(session, Session)
-    assert session.state == "ready"
+    assert (type(session), session.state) == (Session, "ready")
     assert (await session.ask("Hi")).agent_text == "Hello."
     await session.stop()
     assert session.state == "stopped"
@@ -62,7 +61,7 @@ async def test_create_task_and_gather_take_it() -> None:
 
 
 async def test_one_that_is_never_awaited_is_warned_of() -> None:
-    with pytest.warns(RuntimeWarning, match="serve.*was never awaited"):
+    with pytest.warns(RuntimeWarning, match=r"'Patter\.serve' was never awaited"):
         phone.serve(agent())
         gc.collect()
 
@@ -184,6 +183,30 @@ async def test_a_name_is_free_again_after_a_start_that_failed() -> None:
         assert (await session.ask("Hi")).agent_text == "Hello."
 
 
+async def test_a_start_that_is_given_up_leaves_nothing_and_frees_the_name() -> None:
+    class Endless(ScriptedLLM):
+        async def warmup(self) -> None:
+            await asyncio.Event().wait()
+
+    before = asyncio.all_tasks()
+    starting = asyncio.create_task(phone.serve(phone.agent(llm=Endless([]))))
+    await settle()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert asyncio.all_tasks() == before
+    async with phone.serve(agent("Hello."), transport=KeyboardTransport()) as session:
+        assert (await session.ask("Hi")).agent_text == "Hello."
+
+
+async def test_two_transports_at_the_same_time_are_one_too_many() -> None:
+    first, second = phone.serve(agent(), transport=KeyboardTransport()), phone.serve(agent(), transport=KeyboardTransport())
+    session = await first
+    with pytest.raises(PatterConfigError, match="another transport"):
+        await second
+    await session.stop()
+
+
 async def test_a_start_that_failed_leaves_nothing_open(tmp_path: Path) -> None:
     class Deaf(ScriptedSTT):
         closed = False
@@ -256,10 +279,12 @@ def test_a_wrong_model_is_refused_at_once() -> None:
         phone.serve(phone.agent(), llm="gpt-4o")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("keyword", "hint"), [("transprot", "Did you mean transport="), ("nmae", "Did you mean name="), ("zzz", "It takes llm")])
+@pytest.mark.parametrize(
+    ("keyword", "hint"), [("transprot", "Did you mean transport="), ("nmae", "Did you mean name="), ("zzz", "It takes llm")]
+)
 def test_an_unknown_keyword_is_a_type_error_with_a_hint(keyword: str, hint: str) -> None:
     with pytest.raises(TypeError, match=hint):
-        phone.serve(agent(), **{keyword: 1})
+        phone.serve(agent(), **{keyword: 1})  # type: ignore[arg-type]
 
 
 def test_without_any_model_the_remedies_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

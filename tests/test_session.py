@@ -15,7 +15,17 @@ from talking import bodies, one_utterance, settle, silence, talking, until
 from patter_nb.agent import Filler, PipelineHooks
 from patter_nb.clock import ManualClock
 from patter_nb.errors import PatterConfigError, PatterError, RequestTimeout
-from patter_nb.events import AgentChanged, SentenceReady, SessionStopped, StageFailed, StateChanged, ToolEnded, TurnHeard, TurnOffered
+from patter_nb.events import (
+    AgentChanged,
+    Event,
+    SentenceReady,
+    SessionStopped,
+    StageFailed,
+    StateChanged,
+    ToolEnded,
+    TurnHeard,
+    TurnOffered,
+)
 from patter_nb.patter import Patter
 from patter_nb.pipeline.endpointing import TurnTaking
 from patter_nb.session import Session
@@ -105,7 +115,11 @@ async def test_say_waits_until_the_answer_is_over() -> None:
 
 async def test_a_greeting_is_a_turn_and_variables_fill_it() -> None:
     llm = ScriptedLLM(["Fine, {name}."])
-    parts: dict[str, Any] = {"system_prompt": "Help {name}, {other}.", "first_message": "Hello {name}!", "variables": {"name": "{other}", "unused": 1}}
+    parts: dict[str, Any] = {
+        "system_prompt": "Help {name}, {other}.",
+        "first_message": "Hello {name}!",
+        "variables": {"name": "{other}", "unused": 1},
+    }
     async with talking(llm=llm, **parts) as session:
         await until(lambda: bool(session.events.of(TurnHeard)))
         assert (session.turns[0].source, session.turns[0].agent_text) == ("greeting", "Hello {other}!")
@@ -333,7 +347,7 @@ async def test_a_transport_that_breaks_ends_the_session_with_its_error() -> None
 
     before = asyncio.all_tasks()
     session = await Patter().serve(Patter().agent(llm=ScriptedLLM([])), transport=Broken())
-    with pytest.raises(PatterError, match="transport failed.*the line is dead") as raised:
+    with pytest.raises(PatterError, match=r"transport failed.*the line is dead") as raised:
         await session.wait()
     assert isinstance(raised.value.__cause__, ConnectionResetError)
     assert [body.stage for body in bodies(session, StageFailed)] == ["transport"]
@@ -436,6 +450,35 @@ async def test_every_property_is_read_and_set(name: str, value: object) -> None:
         assert list(bodies(session, AgentChanged)[-1].changes) == [name]
 
 
+async def test_what_use_returns_is_what_the_log_says() -> None:
+    async with talking(llm=ScriptedLLM([]), system_prompt="old") as session:
+        assert (
+            session.use(system_prompt="new") == bodies(session, AgentChanged)[-1] == AgentChanged({"system_prompt": ("old", "new")}, "turn")
+        )
+        assert session.use() == AgentChanged({}, "turn")
+
+
+async def test_a_listener_that_fails_or_changes_the_agent_does_not_derail_the_session(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[str] = []
+
+    def listen(event: Event) -> None:
+        told.append(event.type)
+        if event.type == "turn_started":
+            session.system_prompt = "Set by a listener."
+        if event.type == "turn_ended":
+            raise ZeroDivisionError("a view is broken")
+
+    llm = ScriptedLLM(["Fine.", "Still fine."])
+    async with talking(llm=llm, tts=ScriptedTTS()) as session:
+        session.events.subscribe(listen)
+        assert (await session.ask("Hi")).status == "completed"
+        assert (await session.ask("Hi")).status == "completed"
+        assert session.events.of(StageFailed) == []
+    assert told.count("turn_heard") == 2
+    assert llm.requests[1].messages[0]["content"] == "Set by a listener."
+    assert "a view is broken" in caplog.text
+
+
 async def test_no_key_is_in_the_log_of_a_change() -> None:
     class Keyed(ScriptedLLM):
         api_key = "sk-123456"
@@ -467,7 +510,7 @@ async def test_the_decorator_adds_and_replaces_tools() -> None:
         assert (await session.ask("Greet.")).tool_calls[0].result == "HELLO Bob"
         assert [call.result for call in session.tool_calls] == ["Hello Ann", "HELLO Bob"]
         with pytest.raises(PatterConfigError):
-            session.tool(5)
+            session.tool(5)  # type: ignore[call-overload]
 
 
 async def test_from_other_threads() -> None:
@@ -544,6 +587,18 @@ async def test_a_new_voice_and_new_ears_are_used() -> None:
     stt.verify()
 
 
+async def test_ears_set_while_it_speaks_hear_the_next_words() -> None:
+    old, new = ScriptedSTT(["One."]), ScriptedSTT(["Two."])
+    parts: dict[str, Any] = {"stt": old, "tts": ScriptedTTS(), "vad": RecordedVAD.speaking((500, 1500), (6000, 7000))}
+    async with talking(transport=silence(9), llm=ScriptedLLM(["First.", "Second."]), **parts) as session:
+        await until(lambda: session.state == "speaking")
+        session.stt = new
+        await session.wait()
+        assert [turn.user_text for turn in session.turns] == ["One.", "Two."]
+    old.verify()
+    new.verify()
+
+
 async def test_two_changes_of_ears_at_once_leave_one_pair_at_work() -> None:
     class Counted(ScriptedSTT):
         def __init__(self, heard: list[str]) -> None:
@@ -573,7 +628,9 @@ async def test_two_changes_of_ears_at_once_leave_one_pair_at_work() -> None:
 async def test_a_filler_is_spoken_once_when_nothing_comes() -> None:
     clock, held = ManualClock(), asyncio.Event()
     tts = ScriptedTTS()
-    async with talking(clock=clock, llm=ScriptedLLM([[Hold(held), "Here it is."]]), tts=tts, filler=Filler("One moment.", after_ms=3000)) as session:
+    async with talking(
+        clock=clock, llm=ScriptedLLM([[Hold(held), "Here it is."]]), tts=tts, filler=Filler("One moment.", after_ms=3000)
+    ) as session:
         asking = asyncio.create_task(session.ask("Well?"))
         await until(lambda: bool(session.turns and session.turns[0].requests))
         clock.advance(2999)

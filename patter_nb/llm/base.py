@@ -109,14 +109,21 @@ def as_chunk(value: object, *, provider: str | None = None) -> LLMChunk:
     raise MalformedStream(
         f"The language model yielded {type(value).__name__} {value!r:.80}, which is no chunk.",
         provider=provider,
-        hint="Yield LLMChunk, a dict with a type of text, reasoning, tool_call, usage or done, or plain text; words are text, counts are int.",
+        hint="Yield LLMChunk, a dict with a type of text, reasoning, tool_call, usage or done, or plain text; counts are int.",
     )
 
 
 def _is_sound(chunk: LLMChunk) -> bool:
     """Whether the type is known and the fields that are joined or added up can be."""
     texts = (chunk.content, chunk.id, chunk.name, chunk.arguments, chunk.finish_reason)
-    counts = (chunk.index, chunk.input_tokens, chunk.output_tokens, chunk.cache_read_tokens, chunk.cache_write_tokens, chunk.reasoning_tokens)
+    counts = (
+        chunk.index,
+        chunk.input_tokens,
+        chunk.output_tokens,
+        chunk.cache_read_tokens,
+        chunk.cache_write_tokens,
+        chunk.reasoning_tokens,
+    )
     return (
         isinstance(chunk.type, str)
         and chunk.type in _TYPES

@@ -11,7 +11,7 @@ from patter_nb.clock import Clock
 from patter_nb.errors import MalformedStream, ToolError
 from patter_nb.llm.base import LLMChunk, LLMProvider, Message, as_chunk, name_of, open_stream
 from patter_nb.llm.rounds import MAX_ROUNDS, Round, ToolRequest, assistant_message, call_ids, requests_of, take, tool_message
-from patter_nb.tasks import closing
+from patter_nb.tasks import closing, is_cancelled
 from patter_nb.tools.executor import DefaultToolExecutor
 from patter_nb.tools.outcome import ToolCallError, as_text, envelope
 from patter_nb.tools.signature import ToolContext
@@ -46,8 +46,8 @@ class LLMLoop:
         """One turn: the model's chunks as they come, and each tool call twice, when it starts and when it has ended.
 
         `history` is OpenAI-shaped and does not hold `user_text`. Setting `cancel_event` ends the turn: no tool runs that was
-        not complete, and those that run are cancelled. Raises what the provider raises, and `MalformedStream` when the model says nothing or never stops
-        calling tools.
+        not complete, and those that run are cancelled. Raises what the provider raises, and `MalformedStream` when the model
+        says nothing or never stops calling tools.
 
         >>> async for item in LLMLoop(llm, tools=[get_weather]).run("Is it raining in Rome?"): ...    # doctest: +SKIP
         """
@@ -80,9 +80,13 @@ class LLMLoop:
             for request, call, (content, error) in zip(requests, calls, outcomes, strict=True):
                 messages.append(tool_message(request, content))
                 yield replace(call, result=None if error else content, error=error, status="failed" if error else "completed")
-        raise MalformedStream(f"The model still calls tools after {self.max_rounds} rounds.", hint="Say in the prompt when to stop calling tools.")
+        raise MalformedStream(
+            f"The model still calls tools after {self.max_rounds} rounds.", hint="Say in the prompt when to stop calling tools."
+        )
 
-    async def _stream(self, messages: list[Message], specs: list[dict[str, Any]] | None, cancel_event: asyncio.Event | None) -> AsyncIterator[LLMChunk]:
+    async def _stream(
+        self, messages: list[Message], specs: list[dict[str, Any]] | None, cancel_event: asyncio.Event | None
+    ) -> AsyncIterator[LLMChunk]:
         async with closing(open_stream(self.llm, messages, specs, cancel_event=cancel_event, call_id=None)) as stream:
             async for value in stream:
                 chunk = as_chunk(value, provider=name_of(self.llm)[0])
@@ -117,7 +121,9 @@ async def run_call(executor: DefaultToolExecutor, request: ToolRequest, context:
         return as_text(await executor.execute(request.name, request.arguments, context)), None
     except ToolError as error:
         return envelope(error), str(error)
-    except Exception as error:  # noqa: BLE001  # told to the model and to the log
+    except (Exception, asyncio.CancelledError) as error:  # told to the model and to the log
+        if isinstance(error, asyncio.CancelledError) and is_cancelled():
+            raise
         failure = ToolCallError(f"The tool executor failed: {type(error).__name__}: {error}", code="failed")
         return envelope(failure), str(failure)
 

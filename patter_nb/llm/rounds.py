@@ -83,7 +83,8 @@ def requests_of(round: Round, *, prefix: str, taken: Collection[str] = ()) -> tu
     seen = set(taken)
     requests: list[ToolRequest] = []
     for place, call in enumerate(round.calls):
-        id = call.id if _ID.fullmatch(call.id) and call.id not in seen else f"{prefix}_{round.number}_{place}"
+        made = (f"{prefix}_{round.number}_{place}{again}" for again in ("", *(f"_{n}" for n in range(len(seen)))))
+        id = call.id if _ID.fullmatch(call.id) and call.id not in seen else next(id for id in made if id not in seen)
         seen.add(id)
         requests.append(ToolRequest(id, re.sub(r"[^a-zA-Z0-9_-]", "_", call.name)[:64] or "unnamed", call.arguments))
     return tuple(requests)

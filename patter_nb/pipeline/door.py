@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from patter_nb.clock import Clock
 from patter_nb.events import GuardrailHit, Stage
 from patter_nb.llm.base import Message
 from patter_nb.step.inputs import Failure, Input
-from patter_nb.tasks import Tasks, as_patter_error
+from patter_nb.tasks import Tasks, as_patter_error, is_cancelled
 from patter_nb.transports.base import Transport
 
 
@@ -52,8 +52,7 @@ class Door:
         except Exception as error:  # noqa: BLE001
             self.feed(Failure(epoch, stage, as_patter_error(stage, error)))
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if is_cancelled():
                 raise
             self.feed(Failure(epoch, stage, as_patter_error(stage, error)))
 
@@ -71,7 +70,7 @@ def within(stage: Stage) -> Iterator[None]:
     """Inside `reporting`: what fails here belongs to this stage."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         raise _Within(stage, error) from error
 
 
@@ -91,7 +90,7 @@ async def first_hit(guardrails: tuple[Guardrail, ...], on: str, text: str, *, be
     return None
 
 
-def _holds_term(terms: tuple[str, ...], text: str, before: str) -> bool:
+def _holds_term(terms: Sequence[str], text: str, before: str) -> bool:
     if not terms:
         return False
     folded = " ".join(text.casefold().split())

@@ -104,7 +104,7 @@ def silence_ms(ear: Pausing, heard: int) -> float:
     return (heard - ear.last) * 1000 / SAMPLE_RATE
 
 
-def hear(ear: Ear, probability: float, frame: int, rule: TurnTaking) -> tuple[Ear, EarEvent | None]:
+def hear(ear: Ear, probability: float, frame: int, rule: TurnTaking) -> tuple[Ear, EarEvent | None]:  # noqa: C901  # one case for each state
     """The ear after frame number `frame`, and what it noticed: speech started, paused, resumed, or the turn ended."""
     start, stop = frame * FRAME_SAMPLES, (frame + 1) * FRAME_SAMPLES
     match ear:

@@ -89,7 +89,9 @@ class Listener:
     def _cannot_hear(self) -> None:
         if not self._warned and self._door.agent.stt is None:
             self._warned = True
-            error = PatterConfigError("Sound arrives, but the agent has no speech-to-text.", hint="Pass stt=, for example stt=MoonshineSTT().")
+            error = PatterConfigError(
+                "Sound arrives, but the agent has no speech-to-text.", hint="Pass stt=, for example stt=MoonshineSTT()."
+            )
             self._door.feed(Failure(None, "session", error))
 
     def listen(self) -> None:
@@ -130,7 +132,7 @@ class Listener:
         try:
             audio = await resolved(hook(frame.pcm.tobytes(), self._door.context(None)))
             return None if audio is None else replace(frame, pcm=np.frombuffer(audio, np.int16))
-        except Exception as error:  # noqa: BLE001  # the words are lost, as when speech-to-text fails; the error says whose fault it is
+        except Exception as error:  # the words are lost, as when speech-to-text fails; the error says whose fault it is
             raise as_patter_error("hook", error) from error
 
     def _forget(self) -> None:

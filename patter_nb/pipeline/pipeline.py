@@ -12,7 +12,19 @@ from patter_nb.pipeline.door import Door
 from patter_nb.pipeline.listener import Listener
 from patter_nb.pipeline.speaker import Speaker
 from patter_nb.pipeline.thinker import Thinker
-from patter_nb.step.effects import AskLLM, Cancel, CancelTool, CheckWords, CloseLLM, Effect, FinalizeWords, Listen, RunTool, Speak, StopListening
+from patter_nb.step.effects import (
+    AskLLM,
+    Cancel,
+    CancelTool,
+    CheckWords,
+    CloseLLM,
+    Effect,
+    FinalizeWords,
+    Listen,
+    RunTool,
+    Speak,
+    StopListening,
+)
 from patter_nb.transports.base import Frame
 
 
@@ -56,7 +68,7 @@ class Pipeline:
         """Take in a frame of the person's sound; returns the probability that it is voice."""
         return await self._listener.hear(frame)
 
-    def carry_out(self, effect: Effect) -> None:
+    def carry_out(self, effect: Effect) -> None:  # noqa: C901  # one case for each effect
         """Start what the effect asks for. Never waits."""
         match effect:
             case Speak():
@@ -90,7 +102,11 @@ class Pipeline:
 
 def _warming(agent: Agent, before: Agent | None) -> list[Awaitable[None]]:
     """What is to be loaded for `agent` and was not for `before`."""
-    pairs = ((agent.stt, before and before.stt), (agent.tts, before and before.tts), (agent.vad, before and before.vad))
+    pairs: tuple[tuple[object, object], ...] = (
+        (agent.stt, before and before.stt),
+        (agent.tts, before and before.tts),
+        (agent.vad, before and before.vad),
+    )
     warming: list[Awaitable[None]] = [part.warmup() for part, old in pairs if part is not old and isinstance(part, Warmable)]
     if before is None or agent.llm is not before.llm or agent.tools != before.tools:
         warming.append(warm(agent.llm, [tool.spec() for tool in agent.tools]))

@@ -17,7 +17,7 @@ from patter_nb.pipeline.sentences import speakable
 from patter_nb.pipeline.speech_text import SpeechFilter
 from patter_nb.step.effects import Speak
 from patter_nb.step.inputs import AudioMade, PieceChecked, PieceSpoken
-from patter_nb.tasks import closing
+from patter_nb.tasks import closing, is_cancelled
 from patter_nb.tts.base import TTS
 
 GUARD_MEMORY = 200
@@ -59,8 +59,7 @@ class Speaker:
     async def _work(self, previous: asyncio.Task[None] | None) -> None:
         if previous is not None:
             await asyncio.wait((previous,))
-        task = asyncio.current_task()
-        while self._queue and not (task is not None and task.cancelling()):  # its own failure may have cancelled it: what follows is another's
+        while self._queue and not is_cancelled():  # its own failure may have cancelled it: what is queued since is another's
             await self._speak(self._queue.popleft())
 
     async def _speak(self, asked: Speak) -> None:
@@ -121,7 +120,9 @@ class Speaker:
                 if changed is not None:
                     self._door.feed(AudioMade(asked.epoch, asked.index, changed))
         if not made and speakable(text):
-            raise AudioError(f"The voice made no sound of {text!r:.80}.", hint="Check its voice and language, or take another: session.tts = ...")
+            raise AudioError(
+                f"The voice made no sound of {text!r:.80}.", hint="Check its voice and language, or take another: session.tts = ..."
+            )
 
     async def _resampled(self, tts: TTS, text: str) -> AsyncIterator[Pcm]:
         resampler = Resampler(tts.format.sample_rate, self._door.transport.output.sample_rate)

@@ -159,5 +159,3 @@ def _messages(changed: object, unchanged: tuple[Message, ...]) -> tuple[Message,
 
 def _text(changed: object, unchanged: str | None) -> str:
     return changed if isinstance(changed, str) else unchanged or ""
-
-

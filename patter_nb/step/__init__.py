@@ -87,7 +87,7 @@ def _stale(state: State, given: Input) -> bool:
             return False
 
 
-def _react(s: Scene, given: Input) -> None:
+def _react(s: Scene, given: Input) -> None:  # noqa: C901, PLR0912  # one case for each kind of input
     match given:
         case FrameHeard():
             hearing.frame_heard(s, given)

@@ -98,9 +98,15 @@ def adopt(s: Scene, agent: Agent) -> None:
 
 
 def check(s: Scene) -> None:
-    """Have the person's words checked."""
-    s.change_answer(work=Checking(s.now_ms))
+    """Have the person's words checked. Where nothing may veto or replace them they are kept, also if the answer ends before they were."""
+    agent = s.state.agent
+    guarded = agent.hooks.after_transcribe is not None or any(guardrail.on == "input" for guardrail in agent.guardrails)
+    s.change_answer(work=Checking(s.now_ms), user=() if guarded else _user(s.answer.words))
     s.do(CheckWords(s.state.epoch, s.answer.turn, s.answer.words, system_of(s.state.agent) + s.state.history))
+
+
+def _user(text: str) -> tuple[Message, ...]:
+    return ({"role": "user", "content": text},)
 
 
 def system_of(agent: Agent) -> tuple[Message, ...]:
@@ -114,13 +120,13 @@ def words_checked(s: Scene, given: WordsChecked) -> None:
     s.log(InputChecked(given.text))
     if given.hit is not None:
         s.log(given.hit)
-        s.change_answer(work=Written())
+        s.change_answer(work=Written(), user=())
         speak(s, given.hit.replacement)
     elif given.text is None or not given.text.strip():
         s.log(UtteranceDropped("", "vetoed by after_transcribe"))
-        s.change_answer(work=Written())
+        s.change_answer(work=Written(), user=())
     else:
-        s.change_answer(user=({"role": "user", "content": given.text},), base=given.messages)
+        s.change_answer(user=_user(given.text), base=given.messages)
         ask(s, 1)
 
 

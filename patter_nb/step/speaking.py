@@ -34,8 +34,8 @@ def speak(s: Scene, text: str, *, round: int = 0, kind: SentenceKind = "answer")
     if not text.strip():
         return
     index = len(s.answer.pieces)
-    before = next((piece for piece in reversed(s.answer.pieces) if piece.kind != "filler"), None)
-    if before is not None and (before.round, before.kind) != (round, kind) and not before.text[-1].isspace():
+    before = next((piece for piece in reversed(s.answer.pieces) if piece.kind != "filler" and piece.words), None)
+    if before is not None and (before.round, before.kind) != (round, kind) and not before.words[-1].isspace():
         text = f" {text}"  # words of another round or kind do not run into those before
     if not owes_sound(s.answer):
         s.change_answer(voice_ms=s.now_ms)
@@ -95,12 +95,12 @@ def cut(s: Scene, position: int) -> list[tuple[Piece, str]]:
     """End every piece where its sound stands at `position` of the output axis; returns those cut, each with its text from there on."""
     rests: list[tuple[Piece, str]] = []
     for index, (piece, text) in enumerate(zip(s.answer.pieces, heard_pieces(s.answer.pieces, position), strict=True)):
-        whole = piece.text if piece.spoken is None else piece.spoken
         spoken = f"{text.rstrip()} " if text.strip() else ""  # what is spoken next must not run into it
         _change_piece(s, index, spoken=spoken, done=True, stop=piece.stop and max(piece.start or 0, min(piece.stop, position)))
-        if text != whole:
-            s.log(SentenceChecked(index, text))
-            rests.append((piece, whole[len(text) :]))
+        if spoken != piece.words:
+            s.log(SentenceChecked(index, spoken))
+        if text != piece.words:
+            rests.append((piece, piece.words[len(text) :]))
     return rests
 
 

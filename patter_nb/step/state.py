@@ -64,6 +64,11 @@ class Piece:
     length: int = 0
     done: bool = False
 
+    @property
+    def words(self) -> str:
+        """What is spoken, as far as is known."""
+        return self.text if self.spoken is None else self.spoken
+
 
 @dataclass(frozen=True, slots=True)
 class Checking:

@@ -30,8 +30,6 @@ def fire(s: Scene, given: Due) -> None:
 
 
 def _timers(state: State) -> list[Timer]:
-    if state.life != "live":
-        return []
     timers = _of_voice(state)
     if isinstance(state.utterance, Closing) and state.utterance.asked:
         timers.append((state.utterance.since_ms + hearing.STT_SILENCE_MS, hearing.words_overdue))

@@ -22,7 +22,7 @@ from patter_nb.transports.base import Frame
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An answer that calls a tool: `Call("get_weather", {"city": "Rome"})`. Text arguments are sent as they are, to be malformed at will."""
+    """An answer that calls a tool: `Call("get_weather", {"city": "Rome"})`. Text is sent as it is, to be malformed at will."""
 
     name: str
     arguments: dict[str, Any] | str = field(default_factory=dict)
@@ -83,7 +83,9 @@ class ScriptedLLM:
         self.requests.append(request)
         if not self._replies:
             self._unexpected.append(request.user_text)
-            raise AssertionError(f"ScriptedLLM was asked {len(self.requests)} times, once more than scripted; the person had said {request.user_text!r}.")
+            raise AssertionError(
+                f"ScriptedLLM was asked {len(self.requests)} times, once more than scripted; the person had said {request.user_text!r}."
+            )
         reply = self._replies.popleft()
         if callable(reply):
             reply = reply(request)

@@ -25,7 +25,9 @@ def test_a_chunk_is_a_value_and_omits_what_is_none() -> None:
 
 
 @given(st.sampled_from(["text", "reasoning", "tool_call", "usage", "done"]), TEXTS, COUNTS, TEXTS, TEXTS, TEXTS, COUNTS)
-def test_a_chunk_and_its_dict_are_the_same(kind: Any, content: str | None, index: int | None, id: str | None, name: str | None, arguments: str | None, n: int | None) -> None:
+def test_a_chunk_and_its_dict_are_the_same(
+    kind: Any, content: str | None, index: int | None, id: str | None, name: str | None, arguments: str | None, n: int | None
+) -> None:
     chunk = LLMChunk(kind, content, index, id, name, arguments, input_tokens=n)
     assert as_chunk(chunk) is chunk
     assert as_chunk(chunk.to_dict()) == chunk
@@ -38,10 +40,22 @@ def test_text_is_a_text_chunk() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, 5, b"Hi", ["Hi"], {}, {"content": "Hi"}, {"type": "words"}, {"type": None}, {"type": ["text"]}, LLMChunk("words"), LLMChunk("text", content=5)],  # type: ignore[arg-type]
+    [
+        None,
+        5,
+        b"Hi",
+        ["Hi"],
+        {},
+        {"content": "Hi"},
+        {"type": "words"},
+        {"type": None},
+        {"type": ["text"]},
+        LLMChunk("words"),  # type: ignore[arg-type]
+        LLMChunk("text", content=5),  # type: ignore[arg-type]
+    ],
 )
 def test_what_is_no_chunk_is_refused_with_the_remedy(value: object) -> None:
-    with pytest.raises(MalformedStream, match="is no chunk.*Yield LLMChunk") as raised:
+    with pytest.raises(MalformedStream, match=r"is no chunk.*Yield LLMChunk") as raised:
         as_chunk(value, provider="mine")
     assert raised.value.provider == "mine"
 
@@ -100,7 +114,7 @@ def test_what_is_no_iterator_is_refused_with_the_remedy(result: object) -> None:
             return result
 
     with pytest.raises(MalformedStream, match=r"Wrong.*no iterator.*async generator"):
-        open_stream(Wrong(), [], None, cancel_event=None, call_id=None)
+        open_stream(Wrong(), [], None, cancel_event=None, call_id=None)  # type: ignore[arg-type]
 
 
 def test_a_coroutine_instead_of_a_generator_is_refused_without_a_warning() -> None:

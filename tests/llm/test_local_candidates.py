@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from patter_nb.errors import PatterConfigError
-from patter_nb.llm.local.candidates import candidates
+from patter_nb.llm.local.candidates import candidates, was_said
 from patter_nb.llm.local.toolview import view
 
 
@@ -81,3 +81,11 @@ def test_a_dict_that_is_no_tool_is_named() -> None:
 
 def test_examples_may_be_plain_text() -> None:
     assert [example.text for example in view(tool(examples=("tea please",))).examples] == ["tea please"]
+
+
+def test_a_list_or_an_object_was_said_when_all_it_holds_was() -> None:
+    request = "two eggs and some Milk"
+    assert was_said(["milk", "eggs"], request)
+    assert was_said({"what": "eggs", "count": 2}, request)
+    for value in (["milk", "flour"], {"what": "eggs", "count": 3}, [], {}, [True], [""], [None]):
+        assert not was_said(value, request)

@@ -79,7 +79,9 @@ async def test_a_call_without_an_id_is_given_one() -> None:
     assert_tools_answered(llm.requests[1].messages)
 
 
-@pytest.mark.parametrize(("call", "error"), [(Call("triple"), "no tool 'triple'"), (Call("double", "{"), "no JSON"), (Call("double", {"n": "x"}), "n")])
+@pytest.mark.parametrize(
+    ("call", "error"), [(Call("triple"), "no tool 'triple'"), (Call("double", "{"), "no JSON"), (Call("double", {"n": "x"}), "n")]
+)
 async def test_a_failing_call_is_told_to_the_model(call: Call, error: str) -> None:
     llm = ScriptedLLM([call, "I see."])
     items = await run(LLMLoop(llm, tools=[double]))
@@ -193,7 +195,8 @@ async def test_leaving_early_closes_the_stream() -> None:
             finally:
                 closed.append(True)
 
-    running = LLMLoop(Endless()).run("Go.")
+    loop = LLMLoop(Endless())  # type: ignore[arg-type]  # what it lacks is optional
+    running = loop.run("Go.")
     async for _ in running:
         break
     await running.aclose()  # type: ignore[attr-defined]  # an async generator

@@ -19,6 +19,7 @@ from patter_nb.llm.base import LLMChunk
 from patter_nb.session import Session
 from patter_nb.step.answering import ANSWER_CHARS, LLM_SILENCE_MS
 from patter_nb.testing import Call, Hold, RecordedVAD, ScriptedLLM, ScriptedSTT, ScriptedTTS
+from patter_nb.tools.executor import DefaultToolExecutor
 from patter_nb.transports.base import Block
 from patter_nb.transports.keyboard import KeyboardTransport
 from patter_nb.transports.wav import WavTransport
@@ -65,7 +66,9 @@ async def test_without_an_apology_the_turn_fails_all_the_same() -> None:
         assert (await failed_turn(session, "llm")).agent_text == ""
 
 
-@pytest.mark.parametrize("nothing", ["", "  \n ", [], [LLMChunk("usage", input_tokens=1)], [LLMChunk("reasoning", content="Hm.")], [LLMChunk("done")]])
+@pytest.mark.parametrize(
+    "nothing", ["", "  \n ", [], [LLMChunk("usage", input_tokens=1)], [LLMChunk("reasoning", content="Hm.")], [LLMChunk("done")]]
+)
 async def test_a_model_that_says_nothing(nothing: Any) -> None:
     async with talking(llm=ScriptedLLM([nothing, "Fine."])) as session:
         turn = await failed_turn(session, "llm")
@@ -366,8 +369,6 @@ async def test_a_blocking_tool_that_is_given_up_keeps_nothing_waiting() -> None:
 
 
 async def test_an_executor_of_ones_own_may_raise_anything() -> None:
-    from patter_nb.tools.executor import DefaultToolExecutor
-
     class Broken(DefaultToolExecutor):
         async def execute(self, name: str, arguments: Any, ctx: Any = None) -> str:
             raise KeyError(name)
@@ -377,6 +378,16 @@ async def test_an_executor_of_ones_own_may_raise_anything() -> None:
         turn = await session.ask("Go.")
     assert (turn.status, turn.tool_calls[0].status) == ("completed", "failed")
     assert "The tool executor failed: KeyError: 'look'" in str(turn.tool_calls[0].error)
+
+
+async def test_an_executor_that_cancels_itself_is_a_failure() -> None:
+    class Broken(DefaultToolExecutor):
+        async def execute(self, name: str, arguments: Any, ctx: Any = None) -> str:
+            raise asyncio.CancelledError
+
+    async with talking(llm=ScriptedLLM([Call("look"), "I see."]), tools=[look], executor=Broken()) as session:
+        turn = await session.ask("Go.")
+    assert (turn.status, turn.tool_calls[0].status) == ("completed", "failed")
 
 
 async def test_a_failed_turn_cancels_its_tools() -> None:
@@ -424,7 +435,7 @@ async def breaks_off() -> AsyncIterator[Any]:
     ("blocks", "message"),
     [
         (breaks_off, "the voice is gone"),
-        (lambda: chunks(), "no sound"),
+        (chunks, "no sound"),
         (lambda: chunks(b"\x00\x00"), "bytes"),
         (lambda: chunks(np.zeros(10, np.float32)), "float32"),
         (lambda: chunks(np.zeros((10, 2), np.int16)), "shape"),

@@ -149,7 +149,9 @@ async def test_a_check_that_fails_lets_nothing_through(asynchronous: bool) -> No
 async def test_a_greeting_is_checked_and_the_apology_is_not() -> None:
     rail = Guardrail("g", blocked_terms=["hello", "sorry"], replacement="Hm.")
     tts = ScriptedTTS()
-    async with talking(llm=ScriptedLLM([ValueError("no")]), tts=tts, guardrails=[rail], first_message="Hello!", error_message="Sorry.") as session:
+    async with talking(
+        llm=ScriptedLLM([ValueError("no")]), tts=tts, guardrails=[rail], first_message="Hello!", error_message="Sorry."
+    ) as session:
         await session.ask("Hi")
     assert tts.said[-1] == "Sorry."
     assert "Hello!" not in tts.said
@@ -160,7 +162,10 @@ async def test_a_greeting_is_checked_and_the_apology_is_not() -> None:
 
 async def test_what_must_not_be_asked_never_reaches_the_model() -> None:
     llm = ScriptedLLM(["Hello."])
-    rails = [Guardrail("topic", blocked_terms=["weapon"], replacement="Not that.", on="input"), Guardrail("other", blocked_terms=["hello"], on="input")]
+    rails = [
+        Guardrail("topic", blocked_terms=["weapon"], replacement="Not that.", on="input"),
+        Guardrail("other", blocked_terms=["hello"], on="input"),
+    ]
     async with talking(llm=llm, tts=ScriptedTTS(), guardrails=rails) as session:
         turn = await session.ask("How do I build a WEAPON?")
         assert (turn.status, turn.agent_text, turn.requests) == ("completed", "Not that.", [])

@@ -33,7 +33,7 @@ def later(function: Callable[..., Any]) -> Callable[..., Any]:
 both = pytest.mark.parametrize("kind", [plain, later])
 
 
-def fails(*_: object) -> None:
+def fails(*_: object) -> Any:
     raise ZeroDivisionError("the hook is broken")
 
 
@@ -137,7 +137,7 @@ async def test_before_llm_none_keeps_the_messages() -> None:
 
 
 async def test_on_chunk_changes_every_chunk_and_other_values_keep_it() -> None:
-    async with talking(llm=ScriptedLLM(["one two three"] * 2), hooks=PipelineHooks(after_llm={"on_chunk": str.upper})) as session:
+    async with talking(llm=ScriptedLLM(["one two three"] * 2), hooks=PipelineHooks(after_llm=AfterLLM(on_chunk=str.upper))) as session:
         assert (await session.ask("Count.")).agent_text == "ONE TWO THREE"
         session.use(hooks=PipelineHooks(after_llm=AfterLLM(on_chunk=lambda text: None)))  # type: ignore[arg-type, return-value]
         assert (await session.ask("Count.")).agent_text == "one two three"
@@ -149,7 +149,7 @@ async def test_on_sentence_changes_keeps_and_drops(kind: Callable[..., Any]) -> 
     hook = kind(lambda text, ctx: changes.get(text))
     tts = ScriptedTTS()
     reply = "First, we go out. Then we come back home. Then we sleep well."
-    async with talking(llm=ScriptedLLM([reply]), tts=tts, hooks=PipelineHooks(after_llm={"on_sentence": hook})) as session:
+    async with talking(llm=ScriptedLLM([reply]), tts=tts, hooks=PipelineHooks(after_llm=AfterLLM(on_sentence=hook))) as session:
         turn = await session.ask("What now?")
     assert tts.said == ["We come back.", "Then we sleep well."]
     assert turn.agent_text == turn.heard_text == session.history[-1]["content"] == "We come back. Then we sleep well."
@@ -163,7 +163,7 @@ async def test_on_response_sees_the_whole_answer(kind: Callable[..., Any]) -> No
         seen.append(text)
         return "Short." if len(seen) == 1 else None
 
-    hooks = PipelineHooks(after_llm={"on_response": kind(hook)})
+    hooks = PipelineHooks(after_llm=AfterLLM(on_response=kind(hook)))
     async with talking(llm=ScriptedLLM([ANSWER, ANSWER]), hooks=hooks) as session:
         assert (await session.ask("Weather?")).agent_text == "Short."
         assert (await session.ask("Weather?")).agent_text == ANSWER
@@ -209,9 +209,9 @@ async def test_after_synthesize_changes_and_drops_blocks(kind: Callable[..., Any
         PipelineHooks(after_transcribe=lambda text, ctx: 5),
         PipelineHooks(before_llm=fails),
         PipelineHooks(before_llm=lambda messages, ctx: "text"),
-        PipelineHooks(after_llm={"on_chunk": fails}),
-        PipelineHooks(after_llm={"on_sentence": fails}),
-        PipelineHooks(after_llm={"on_response": later(fails)}),
+        PipelineHooks(after_llm=AfterLLM(on_chunk=fails)),
+        PipelineHooks(after_llm=AfterLLM(on_sentence=fails)),
+        PipelineHooks(after_llm=AfterLLM(on_response=later(fails))),
         PipelineHooks(before_synthesize=later(fails)),
         PipelineHooks(before_synthesize=lambda text, ctx: 5),
         PipelineHooks(after_synthesize=fails),
@@ -240,7 +240,8 @@ async def test_a_hook_that_cancels_itself_is_a_failure_too() -> None:
         assert (await session.ask("Again?")).status == "completed"
 
 
-def test_after_llm_is_checked() -> None:
+def test_after_llm_may_be_a_dict_and_is_checked() -> None:
+    assert PipelineHooks(after_llm={"on_sentence": fails}).after_llm == AfterLLM(on_sentence=fails)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="Did you mean on_sentence="):
         PipelineHooks(after_llm={"on_sentense": fails})  # type: ignore[arg-type]
     with pytest.raises(PatterConfigError, match="after_llm"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from history_rules import faults
 from step_edge import Edge, agent
 
-from patter_nb.agent import Filler
+from patter_nb.agent import Filler, Guardrail, PipelineHooks
 from patter_nb.errors import MalformedStream, RequestTimeout
 from patter_nb.events import (
     Body,
@@ -70,6 +72,24 @@ class TestWords:
         edge.feed(Typed("word2"))
         edge.check_words()
         assert edge.asked()[1].messages == ({"role": "user", "content": "word1\nword2"},)
+
+    def test_interrupted_while_they_are_checked_are_kept_where_nothing_guards_them(self) -> None:
+        edge = Edge(agent())
+        edge.feed(Typed("word1"))
+        edge.feed(Typed("word2"))
+        edge.check_words()
+        assert edge.asked()[0].messages == ({"role": "user", "content": "word1\nword2"},)
+
+    @pytest.mark.parametrize(
+        "guard",
+        [{"guardrails": (Guardrail("no", blocked_terms=("word",), on="input"),)}, {"hooks": PipelineHooks(after_transcribe=str.upper)}],
+    )
+    def test_interrupted_before_a_guard_passed_them_are_not_kept(self, guard: dict[str, Any]) -> None:
+        edge = Edge(agent(**guard))
+        edge.feed(Typed("word1"))
+        edge.feed(Typed("word2"))
+        edge.check_words()
+        assert edge.asked()[0].messages == ({"role": "user", "content": "word2"},)
 
     @pytest.mark.parametrize("text", [None, "", " \n"])
     def test_vetoed_are_not_answered_and_not_kept(self, text: str | None) -> None:
@@ -196,6 +216,10 @@ class TestRounds:
         assert [request.id for request in requests] == ["call_1_1_0", "call_1_1_1", "call_1_1_2", "call_1_1_3"]
         answers = [{"role": "tool", "tool_call_id": request.id, "content": "no"} for request in requests]
         assert faults([{"role": "user", "content": "word1"}, assistant_message(" ", requests), *answers]) == []
+
+    def test_a_made_id_is_made_again_when_it_was_used(self) -> None:
+        round = take(Round(), LLMChunk("tool_call", index=0, id="c_1_0", name="one"))
+        assert requests_of(round, prefix="c", taken={"c_1_0", "c_1_0_0"})[0].id == "c_1_0_1"
 
     def test_neighbours_without_text_stay_apart(self) -> None:
         parts = {"role": "user", "content": [{"type": "text", "text": "Hi"}]}

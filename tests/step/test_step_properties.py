@@ -167,8 +167,8 @@ class Walk:
             self.edge.end_piece()
 
     def play(self, detail: int) -> None:
-        if detail == 11:
-            self.edge.feed(Played(10**9))  # a cursor beyond all that was sent
+        if detail > 9:
+            self.edge.feed(Played((0, 10**9)[detail - 10]))  # a cursor from before, or beyond all that was sent
         elif self.edge.plays and not self.edge.paused:
             self.edge.play((320, 1600, 8000, None)[detail % 4])
 

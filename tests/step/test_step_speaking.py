@@ -88,6 +88,13 @@ class TestBargeIn:
         edge.partial("word2")  # it was one after all
         assert edge.turns[1].heard == "The weather in Rome is"
 
+    def test_a_recogniser_that_fails_denies_it(self) -> None:
+        edge = speaking()
+        edge.frames(0.9, 60)
+        edge.fail("stt", epoch=None)
+        assert edge.bodies(PlaybackResumed) == [PlaybackResumed(edge.position, "speech-to-text failed")]
+        assert edge.turns[1].heard is None
+
     def test_a_transport_that_paused_by_itself_gets_its_answer(self) -> None:
         edge = speaking()
         edge.paused = True
@@ -176,6 +183,12 @@ class TestHeard:
         edge = speaking()
         edge.feed(Played(10**9))
         assert edge.state.voice.played == edge.playable
+
+    def test_a_cursor_from_before_is_old_news(self) -> None:
+        edge = speaking()
+        position = edge.state.voice.played
+        edge.feed(Played(position - 320))
+        assert edge.state.voice.played == position
 
     def test_whole_words_up_to_the_cursor(self) -> None:
         piece = Piece(1, "answer", "one two three", "one two three", start=0, stop=1300, done=True)

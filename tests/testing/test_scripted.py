@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from talking import until
+from talking import settle, until
 
 from patter_nb.audio.frames import AudioFormat
 from patter_nb.errors import ServerError
@@ -86,10 +86,11 @@ async def test_a_function_is_asked_with_the_request() -> None:
 async def test_a_hold_waits_for_its_event_or_for_the_end() -> None:
     event, cancel = asyncio.Event(), asyncio.Event()
     waiting = asyncio.create_task(answer(ScriptedLLM([[Hold(event), "Go."]]), cancel_event=cancel))
-    await until(lambda: True)
+    await settle()
     event.set()
     assert [chunk.type for chunk in await waiting] == ["text", "done"]
-    for reply in ([Hold(asyncio.Event()), "never"], [Hold(asyncio.Event())]):
+    replies: list[list[Any]] = [[Hold(asyncio.Event()), "never"], [Hold(asyncio.Event())]]
+    for reply in replies:
         waiting = asyncio.create_task(answer(ScriptedLLM([reply]), cancel_event=cancel))
         cancel.set()
         assert await waiting == [LLMChunk("done", finish_reason="cancelled")]
@@ -98,14 +99,14 @@ async def test_a_hold_waits_for_its_event_or_for_the_end() -> None:
 
 async def test_one_request_too_many_is_an_error_now_and_at_the_end() -> None:
     llm = ScriptedLLM([])
-    with pytest.raises(AssertionError, match="once more than scripted.*'Well\\?'"):
+    with pytest.raises(AssertionError, match=r"once more than scripted.*'Well\?'"):
         await answer(llm)
-    with pytest.raises(AssertionError, match="more often than scripted, after: 'Well\\?'"):
+    with pytest.raises(AssertionError, match=r"more often than scripted, after: 'Well\?'"):
         llm.verify()
 
 
 async def test_a_reply_that_nobody_asked_for_is_an_error_at_the_end() -> None:
-    with pytest.raises(AssertionError, match="1 replies that nobody asked for; the next is 'Two.'"):
+    with pytest.raises(AssertionError, match=r"1 replies that nobody asked for; the next is 'Two\.'"):
         with ScriptedLLM(["One.", "Two."]) as llm:
             await answer(llm)
 

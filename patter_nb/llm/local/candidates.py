@@ -11,6 +11,8 @@ from patter_nb.llm.local.toolview import Argument, ToolView
 
 _WORD: Final = re.compile(r"\w(?:[\w.'\u2019:-]*\w)?")
 _BREAK: Final = re.compile(r"[,;:.!?]\s")
+_DATE: Final = re.compile(r"\b(?:twenty |thirty )?(?:\d+(?:st|nd|rd|th)|first|second|third|\w+th) of [A-Z]\w+")
+_POSSESSIVE: Final = re.compile(r"(.*\w)['\u2019]s")
 _LONGER_THAN_EXAMPLES: Final = 4
 
 
@@ -51,6 +53,17 @@ def stems(text: str) -> set[str]:
     return {_stem(match.group()) for match in _WORD.finditer(text)}
 
 
+def was_said(value: object, request: str) -> bool:
+    """Whether all that `value`, a list or an object, holds was said: every word of its texts, and every number."""
+    if isinstance(value, dict):
+        return bool(value) and all(was_said(entry, request) for entry in value.values())
+    if isinstance(value, list):
+        return bool(value) and all(was_said(entry, request) for entry in value)
+    if isinstance(value, str):
+        return bool(value) and stems(value) <= stems(request)
+    return any(value in number.readings for number in numbers(request)) and not isinstance(value, bool)
+
+
 def _own_words(tool: ToolView) -> set[str]:
     """The words by which `tool` speaks of itself; what is made of them alone is its name being called, not a value."""
     own = stems(f"{tool.spoken} {tool.description}")
@@ -63,12 +76,15 @@ def _own_words(tool: ToolView) -> set[str]:
 def _numbers_said(argument: Argument, request: str) -> list[Candidate]:
     about = f"{argument.spoken} {argument.description}".lower()
     unit = next((unit for unit in SECONDS if re.search(rf"\b{unit}s?\b", about)), None)
+    said = numbers(request)
+    if unit and any(number.unit for number in said):
+        said = [number for number in said if number.unit]
     found: list[Candidate] = []
-    for number in numbers(request):
+    for number in said:
         readings = number.readings
         if number.unit and unit:
-            said = duration(request, unit)
-            readings = () if said is None else (said,)
+            time = duration(request, unit)
+            readings = () if time is None else (time,)
         elif number.fraction:
             readings = (number.readings[0] * 100,) if "percent" in about else readings
         fitting = [reading for reading in readings if argument.kind == "number" or reading == int(reading)]
@@ -93,8 +109,9 @@ def _stem(word: str) -> str:
 
 
 def _runs_of_words(request: str, longest: int) -> list[Candidate]:
-    """Every run of at most `longest` words that no punctuation breaks and that breaks no number."""
+    """Every run of at most `longest` words that no punctuation breaks and that breaks no number and no date."""
     said = [Candidate(None, number.start, number.end) for number in numbers(request)]
+    said += [Candidate(None, *match.span()) for match in _DATE.finditer(request)]
     words = list(_WORD.finditer(request))
     found: list[Candidate] = []
     for first, word in enumerate(words):
@@ -104,4 +121,6 @@ def _runs_of_words(request: str, longest: int) -> list[Candidate]:
                 break
             if not any(run.overlaps(number) and (number.start < run.start or number.end > run.end) for number in said):
                 found.append(run)
+                if owner := _POSSESSIVE.fullmatch(run.value):
+                    found.append(Candidate(owner[1], run.start, run.end))
     return found

@@ -19,7 +19,7 @@ from patter_nb.llm.local.slots import SlotFiller
 from patter_nb.llm.local.strategy import Emit, Tally, text_of
 from patter_nb.llm.local.toolview import ToolView, view
 
-_CHAT_TOKENS: Final = 60
+CHAT_TOKENS: Final = 60
 _WORDS_AROUND_A_VALUE: Final = 2
 
 
@@ -33,7 +33,7 @@ class Choosing:
         self._chooser = Chooser(encoder, self._slots, fitted(with_state=state_is_known))
         self._state_is_known = state_is_known
         self._model = model
-        self._chat = Deciding(runtime, model, max_tokens=_CHAT_TOKENS)
+        self._chat = Deciding(runtime, model, max_tokens=CHAT_TOKENS)
         self._ids = count(1)
 
     def warm(self, tools: Sequence[ToolSpec]) -> None:

@@ -27,7 +27,7 @@ LAYERS: Final = 6
 HEADS: Final = 12
 WIDTH: Final = 384
 MAX_TOKENS: Final = 128
-_CLS, _SEP, _UNKNOWN, _MASK = "[CLS]", "[SEP]", "[UNK]", "[MASK]"
+_CLS, _SEP, _UNKNOWN = "[CLS]", "[SEP]", "[UNK]"
 WORD_LAYER: Final = 4
 MANNER_LAYER: Final = 3
 _WORDS = re.compile(r"\w(?:[\w.'\u2019:-]*\w)?|[^\w\s]")
@@ -57,21 +57,12 @@ class Encoder:
         self._vocabulary = {word: row for row, word in enumerate(vocabulary.read_text("utf-8").splitlines())}
         self._weights = _safetensors(weights)
 
-    def read(self, text: str, hidden: tuple[int, int] | None = None) -> Reading:
-        """`text` as vectors: the sentence from the last layer, as sentence-transformers gives it, the words from layer four.
-
-        The words from `hidden[0]` to `hidden[1]` are read as one unknown word, so that its vector tells of the place alone.
-        """
+    def read(self, text: str) -> Reading:
+        """`text` as vectors: the sentence from the last layer, as sentence-transformers gives it, the words from layer four."""
         places: list[tuple[int, int]] = []
         owners: list[int] = []
         tokens: list[str] = []
         for match in _WORDS.finditer(text):
-            if hidden and hidden[0] < match.end() and match.start() < hidden[1]:
-                if not places or places[-1] != hidden:
-                    places.append(hidden)
-                    owners.append(len(places))
-                    tokens.append(_MASK)
-                continue
             pieces = [piece for part in _PARTS.findall(_plain(match.group())) for piece in self._pieces(part)]
             if match.group()[0].isalnum():
                 places.append(match.span())

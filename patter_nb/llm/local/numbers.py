@@ -23,7 +23,7 @@ SCALES: Final = {"hundred": 100, "thousand": 1_000, "million": 1_000_000}
 TEN, HUNDRED = 10, 100
 FRACTIONS: Final = {"half": 0.5, "quarter": 0.25, "quarters": 0.25}
 SECONDS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
-_TOKEN: Final = re.compile(r"\d[\d,]*(?:\.\d+)?|[^\W\d_]+|[,.;:!?]")
+_TOKEN: Final = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|[^\W\d_]+|[,.;:!?]")
 
 
 @dataclass(frozen=True, slots=True)

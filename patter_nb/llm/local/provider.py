@@ -37,6 +37,7 @@ class LocalLLM:
     """
 
     provider: Final = "local"
+    costs: Final = False
 
     def __init__(self, model: str | Path = "smollm2", *, threads: int | None = None) -> None:
         if not isinstance(model, str | Path):

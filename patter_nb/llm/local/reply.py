@@ -14,7 +14,7 @@ from patter_nb.llm.local.toolview import ToolView, spoken_name
 
 _NAMED_TOOLS: Final = 3
 _SPOKEN_WORDS: Final = 60
-_BEGINS_A_PHRASE: Final = re.compile(r"(?:the|a|an|which|what|when|where|who|whose|how|whether|your|my|one|any)\b", re.IGNORECASE)
+_BEGINS_A_PHRASE: Final = re.compile(r"(?:the|a|an|which|what|when|where|who|whose|how|whether|after|before|from|until|your|my|one|any)\b", re.IGNORECASE)
 
 
 def abilities(tools: Sequence[ToolView]) -> str:
@@ -36,7 +36,7 @@ def doing(tool: ToolView) -> str:
         return tool.spoken
     first, _, rest = sentence.partition(" ")
     if first.endswith("s") and not first.endswith("ss"):  # "Returns the ..." is the third person of the same deed
-        first = re.sub(r"(?<=[sxz]|ch|sh)es$|s$", "", first) if not first.endswith("ies") else f"{first[:-3]}y"
+        first = re.sub(r"(?<=ss|ch|sh)es$|(?<=x)es$|s$", "", first) if not first.endswith("ies") else f"{first[:-3]}y"
     return f"{first if first[1:2].isupper() else first[:1].lower() + first[1:]} {rest}".strip()
 
 

@@ -13,16 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from patter_nb.errors import BadRequest, ContextTooLong, ModelNotFound, PatterError, ServerError
 from patter_nb.inference import import_native
-
-if TYPE_CHECKING:
-    from xllamacpp import Server
 
 CONTEXT_TOKENS: Final = 2048
 PROMPT_CACHE_MIB: Final = 64
@@ -63,11 +60,21 @@ class Runtime:
         self.handles_tools = "tools" in chat_template(path)
         self._server = _load(path, threads, states=not self.handles_tools)
 
-    def complete(self, prompt: str, *, grammar: str | None = None, max_tokens: int = 64, alternatives: int = 0) -> Completion:
-        """Continue `prompt` greedily, within `grammar` (GBNF), and note so many `alternatives` for each token."""
+    def complete(
+        self,
+        prompt: str,
+        *,
+        max_tokens: int,
+        grammar: str | None = None,
+        schema: Mapping[str, Any] | None = None,
+        alternatives: int = 0,
+    ) -> Completion:
+        """Continue `prompt` greedily, within `grammar` (GBNF) or a JSON `schema`, and note so many `alternatives` for each token."""
         body: dict[str, Any] = {"prompt": prompt, "n_predict": max_tokens, "temperature": 0, "cache_prompt": True, "n_probs": alternatives}
         if grammar:
             body["grammar"] = grammar
+        if schema:
+            body["json_schema"] = dict(schema)
         answer = _checked(self._server.handle_completions(body))
         choice, usage = answer["choices"][0], answer["usage"]
         cached = usage.get("prompt_tokens_details", {}).get("cached_tokens", 0)
@@ -121,7 +128,7 @@ def chat_template(path: Path) -> str:
             return mapped[at + 8 : at + 8 + length].decode("utf-8", "replace")
 
 
-def _load(path: Path, threads: int, *, states: bool) -> Server:
+def _load(path: Path, threads: int, *, states: bool) -> Any:
     xllamacpp = import_native("xllamacpp", "LocalLLM")
     params = xllamacpp.CommonParams()
     params.model.path = str(path)

@@ -11,22 +11,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import permutations, product
 from typing import Any, Final
 
 import numpy as np
 
-from patter_nb.llm.local.candidates import Candidate, candidates
+from patter_nb.llm.local.candidates import Candidate, candidates, stems, was_said
 from patter_nb.llm.local.encoder import Encoder, Matrix, Reading
 from patter_nb.llm.local.runtime import Completion, Runtime
 from patter_nb.llm.local.toolview import Argument, Example, ToolView
 
 _MAX_VALUE_TOKENS: Final = 48
+_MAX_WRITTEN_TOKENS: Final = 128
 _PAUSES: Final = " .!?"
 _ALTERNATIVES: Final = 200
 _RIVALS: Final = 5
-_TOOK, _LIKE, _BEGINS, _PLACE = 1.9, 1.4, 0.3, 4.0
-_PASSED_OVER, _LEFT_OUT = -6.0, -2.2  # below these an optional, a required argument rather stays empty
+_TOOK, _LIKE, _BEGINS, _IN_ORDER, _CLASH = 1.9, 1.4, 0.3, 3.0, 1000.0
+_PASSED_OVER, _NOT_AMONG_WORDS = -6.0, -2.2
 _UNLIKELY: Final = -12.0
 
 
@@ -61,7 +62,7 @@ class SlotFiller:
     def __init__(self, runtime: Runtime, encoder: Encoder) -> None:
         self._runtime = runtime
         self._encoder = encoder
-        self._known: dict[tuple[str, tuple[int, int] | None], Reading] = {}
+        self._known: dict[str, Reading] = {}
 
     def learn(self, tool: ToolView) -> None:
         """Compute ahead what every request to `tool` shares."""
@@ -89,17 +90,30 @@ class SlotFiller:
         """The best candidates for `argument`, and that it stays empty. The model is asked where `ran` takes what it ran."""
         if argument.kind == "boolean":
             return [self._truth(tool, argument, request)]
+        if argument.kind == "other":
+            return [self._written(tool, argument, request, ran)]
         found = candidates(tool, argument, request.text)
         like = self._likeness(tool, argument, request)
         if argument.kind == "string" and not argument.required and like is not None:
             found = [candidate for candidate in found if _inside(candidate, request, like).mean() > 0]
         scores = [_LIKE * float(_inside(candidate, request, like).sum()) if like is not None else 0.0 for candidate in found]
-        if argument.kind == "enum" and len(found) > 1:
-            scores = [score + self._fits_place(tool, argument, request, candidate) for score, candidate in zip(scores, found, strict=True)]
-        if ran is not None and found:
+        if ran is not None and (found[1:] or (found and argument.kind == "string")):
             scores = [score + asked for score, asked in zip(scores, self._asked(tool, argument, request, found, ran), strict=True)]
         rivals = [Rival(candidate, score) for candidate, score in zip(found, scores, strict=True)]
-        return [*sorted(rivals, key=lambda rival: -rival.score)[:_RIVALS], Rival(None, _LEFT_OUT if argument.required else _PASSED_OVER)]
+        return [*sorted(rivals, key=lambda rival: -rival.score)[:_RIVALS], Rival(None, _emptiness(argument))]
+
+    def _written(self, tool: ToolView, argument: Argument, request: Reading, ran: list[Completion] | None) -> Rival:
+        """A list or an object, which the model writes within its JSON Schema; empty where it holds what was not said."""
+        if ran is None:
+            return Rival(Candidate(None, 0, 0), 0.0)
+        prompt = f"{_prefix(tool, argument)} {request.text.rstrip(_PAUSES)}\n{argument.spoken}:"
+        completion = self._runtime.complete(prompt, schema=argument.schema, max_tokens=_MAX_WRITTEN_TOKENS)
+        ran.append(completion)
+        try:
+            value = json.loads(completion.text)
+        except ValueError:  # cut off at the last token allowed
+            return Rival(None, 0.0)
+        return Rival(Candidate(value, 0, 0) if was_said(value, request.text) else None, 0.0)
 
     def _asked(
         self, tool: ToolView, argument: Argument, request: Reading, found: Sequence[Candidate], ran: list[Completion]
@@ -124,41 +138,27 @@ class SlotFiller:
         likeness: Matrix = (request.vectors @ np.array(inside).T).max(axis=1) - (request.vectors @ np.array(outside).T).max(axis=1)
         return likeness
 
-    def _fits_place(self, tool: ToolView, argument: Argument, request: Reading, candidate: Candidate) -> float:
-        """How much the place of `candidate`, itself unseen, is like the place of `argument` in the examples, less that of any other."""
-        here = self._read(request.text, (candidate.start, candidate.end)).vectors
-        if not len(here):
-            return 0.0
-        place = here[sum(end <= candidate.start for _, end in request.places)]
-        own, others = [0.0], [0.0]
-        for example in tool.examples:
-            for other in tool.arguments:
-                if value := value_in(tool, other, example):
-                    reading = self._read(example.text, (value.start, value.end))
-                    before = sum(end <= value.start for _, end in self._read(example.text).places)
-                    (own if other is argument else others).append(float(place @ reading.vectors[before]))
-        return _PLACE * (max(own) - max(others))
-
     def _truth(self, tool: ToolView, argument: Argument, request: Reading) -> Rival:
-        """Yes or no, by the word that tells the examples of one from those of the other; empty where the examples show only one."""
-        words: dict[bool, list[Matrix]] = {True: [], False: []}
+        """Yes or no, by what tells the examples of one from those of the other; empty where the examples show only one."""
+        shown: dict[bool, list[Reading]] = {True: [], False: []}
         for example in tool.examples:
             if isinstance(value := (example.arguments or {}).get(argument.name), bool):
-                words[value] += [*self._read(example.text).vectors]
-        if not words[True] or not words[False]:
+                shown[value].append(self._read(example.text))
+        if not shown[True] or not shown[False] or not request.places:
             return Rival(None, 0.0)
-        leaning = (request.vectors @ np.array(words[True]).T).max(axis=1) - (request.vectors @ np.array(words[False]).T).max(axis=1)
-        if not len(leaning):
-            return Rival(None, 0.0)
-        strongest = int(np.abs(leaning).argmax())
-        start, end = request.places[strongest]
-        return Rival(Candidate(bool(leaning[strongest] > 0), start, end), 0.0)
+        words = {value: {word for reading in readings for word in stems(reading.text)} for value, readings in shown.items()}
+        said = stems(request.text)
+        leaning = len(said & words[True] - words[False]) - len(said & words[False] - words[True])
+        if not leaning:
+            best = {value: max(float(request.sentence @ reading.sentence) for reading in readings) for value, readings in shown.items()}
+            leaning = 1 if best[True] > best[False] else -1
+        return Rival(Candidate(leaning > 0, 0, 0), 0.0)
 
-    def _read(self, text: str, hidden: tuple[int, int] | None = None) -> Reading:
-        """`text` as vectors; that of examples is kept."""
-        if (text, hidden) not in self._known:
-            self._known[text, hidden] = self._encoder.read(text, hidden)
-        return self._known[text, hidden]
+    def _read(self, text: str) -> Reading:
+        """`text`, which is an example's, as vectors; they are kept."""
+        if text not in self._known:
+            self._known[text] = self._encoder.read(text)
+        return self._known[text]
 
 
 def value_in(tool: ToolView, argument: Argument, example: Example) -> Candidate | None:
@@ -180,17 +180,41 @@ def _inside(candidate: Candidate, request: Reading, likeness: Matrix) -> Matrix:
 
 def _filled(tool: ToolView, rivals: Sequence[Sequence[Rival]], ran: Sequence[Completion]) -> Filled:
     """The values that are best together."""
-    best = max(product(*rivals), key=_together)
+    order = _usual_order(tool)
+    best = max(product(*rivals), key=lambda values: _together(values, order))
     chosen = {argument.name: rival.candidate for argument, rival in zip(tool.arguments, best, strict=True) if rival.candidate is not None}
     missing = tuple(argument.name for argument in tool.arguments if argument.required and argument.name not in chosen)
     return Filled(chosen, missing, tuple(ran), min([rival.score for rival in best if rival.candidate is not None], default=0.0))
 
 
-def _together(rivals: Sequence[Rival]) -> float:
-    """How much speaks for these values at once; none may claim another's words."""
-    taken = [rival.candidate for rival in rivals if rival.candidate]
+def _emptiness(argument: Argument) -> float:
+    """How much speaks for `argument` staying empty: little where a number or a choice was said, more where only words are there."""
+    if not argument.required:
+        return _PASSED_OVER
+    return _NOT_AMONG_WORDS if argument.kind == "string" else _PASSED_OVER * 4
+
+
+def _together(rivals: Sequence[Rival], order: Sequence[tuple[int, int]]) -> float:
+    """How much speaks for these values at once; none may claim another's words, and those in `order` had better come in it."""
+    values = [rival.candidate for rival in rivals]
+    taken = [candidate for candidate in values if candidate]
     clash = any(one.overlaps(other) for number, one in enumerate(taken) for other in taken[:number])
-    return sum(rival.score for rival in rivals) - (1000.0 if clash else 0.0)
+    ordered = sum(
+        (one := values[first]) is not None and (other := values[then]) is not None and one.start < other.start for first, then in order
+    )
+    return sum(rival.score for rival in rivals) + _IN_ORDER * ordered - _CLASH * clash
+
+
+def _usual_order(tool: ToolView) -> list[tuple[int, int]]:
+    """The pairs of arguments with the same choices that come one before the other in every example: only their order tells them apart."""
+    pairs: list[tuple[int, int]] = []
+    for first, then in permutations(range(len(tool.arguments)), 2):
+        one, other = tool.arguments[first], tool.arguments[then]
+        if one.choices and one.choices == other.choices:
+            places = [(value_in(tool, one, example), value_in(tool, other, example)) for example in tool.examples]
+            if places and all(a is not None and b is not None and a.start < b.start for a, b in places):
+                pairs.append((first, then))
+    return pairs
 
 
 def _prefix(tool: ToolView, argument: Argument) -> str:
