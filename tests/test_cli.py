@@ -177,7 +177,8 @@ def test_paths_are_checked_before_anything_is_loaded(
 def test_the_demo_agent_answers_a_spoken_question(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["call", str(QUESTION), "a.wav", "--events", "e.jsonl"]) == 0
     said = capsys.readouterr()
-    assert said.out.startswith(f"you: {ASKED}\ntool get_weather(city=Paris) -> In Paris it is rainy and 19 degrees.")
+    assert said.out.startswith(f"you: {ASKED}\n")
+    assert "\ntool get_weather(city=Paris) -> In Paris it is rainy and 19 degrees. I made that up.\n" in said.out
     assert said.err == ""
     question, answer = read_wav(QUESTION)[0], read_wav("a.wav")[0]
     assert len(answer) > len(question)

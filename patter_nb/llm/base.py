@@ -140,12 +140,15 @@ def open_stream(
     cancel_event: asyncio.Event | None,
     call_id: str | None,
 ) -> AsyncIterator[AnyChunk]:
-    """Call `llm.stream` with what its signature takes, and see its result as an async iterator, also where it is a plain one."""
+    """Call `llm.stream` with what its signature takes, and see its result as an async iterator, also where it is a plain one.
+
+    The messages are its own copies: a provider may change them without changing the conversation.
+    """
     offered = {"cancel_event": cancel_event, "call_id": call_id}
     parameters = inspect.signature(llm.stream).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     taken = {key: value for key, value in offered.items() if open_ended or key in parameters}
-    stream: object = llm.stream(list(messages), list(tools) if tools else None, **taken)  # type: ignore[arg-type]
+    stream: object = llm.stream([dict(message) for message in messages], list(tools) if tools else None, **taken)  # type: ignore[arg-type]
     if isinstance(stream, AsyncIterator):
         return stream
     if isinstance(stream, Coroutine):

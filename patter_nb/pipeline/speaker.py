@@ -14,7 +14,7 @@ from patter_nb.errors import AudioError, PatterConfigError
 from patter_nb.events import GuardrailHit
 from patter_nb.pipeline.door import Door, first_hit, resolved, within
 from patter_nb.pipeline.sentences import speakable
-from patter_nb.pipeline.speech_text import SpeechFilter
+from patter_nb.pipeline.speech_text import SpeechFilter, speech_text
 from patter_nb.step.effects import Speak
 from patter_nb.step.inputs import AudioMade, PieceChecked, PieceSpoken
 from patter_nb.tasks import closing, is_cancelled
@@ -69,7 +69,7 @@ class Speaker:
             text, hit = await self._checked(asked) if asked.kind == "answer" else (asked.text, None)
             tts = self._door.agent.tts
             with within("transform"):
-                sound_text: str | None = self._prepare(text)
+                sound_text: str | None = self._prepare(text, instead_of=asked.text if hit is not None or not text else None)
             if sound_text and tts is not None:
                 sound_text = await self._before_synthesize(sound_text, asked.turn)
             self._door.feed(PieceChecked(asked.epoch, asked.index, "" if sound_text is None else text, hit))
@@ -90,8 +90,10 @@ class Speaker:
             changed = await resolved(agent.hooks.after_llm.on_sentence(asked.text, self._door.context(asked.turn)))
         return (changed if isinstance(changed, str) else asked.text), None
 
-    def _prepare(self, text: str) -> str:
-        text = self._filter.piece(text)
+    def _prepare(self, text: str, *, instead_of: str | None) -> str:
+        """`text` as it is to sound. What it is said `instead_of` is not said, but its markup may end in the pieces that follow."""
+        plain = self._filter.piece(text if instead_of is None else instead_of)
+        text = plain if instead_of is None else speech_text(text)
         for transform in self._door.agent.text_transforms:
             text = _expect_text(transform(text), f"The text transform {transform!r:.80}")
         return text.strip() if speakable(text) else ""

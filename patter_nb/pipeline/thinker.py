@@ -152,7 +152,7 @@ class Thinker:
 def _messages(changed: object, unchanged: tuple[Message, ...]) -> tuple[Message, ...]:
     if changed is None:
         return unchanged
-    if isinstance(changed, (list, tuple)) and all(isinstance(message, dict) and "role" in message for message in changed):
+    if isinstance(changed, (list, tuple)) and changed and all(isinstance(message, dict) and "role" in message for message in changed):
         return tuple(changed)
     raise PatterConfigError(f"before_llm returned {type(changed).__name__}.", hint="Return a list of messages, or None to keep them.")
 

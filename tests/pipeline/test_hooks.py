@@ -209,6 +209,7 @@ async def test_after_synthesize_changes_and_drops_blocks(kind: Callable[..., Any
         PipelineHooks(after_transcribe=lambda text, ctx: 5),
         PipelineHooks(before_llm=fails),
         PipelineHooks(before_llm=lambda messages, ctx: "text"),
+        PipelineHooks(before_llm=lambda messages, ctx: []),
         PipelineHooks(after_llm=AfterLLM(on_chunk=fails)),
         PipelineHooks(after_llm=AfterLLM(on_sentence=fails)),
         PipelineHooks(after_llm=AfterLLM(on_response=later(fails))),

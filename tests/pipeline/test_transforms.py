@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from talking import bodies, talking
 
+from patter_nb.agent import AfterLLM, Guardrail, PipelineHooks
 from patter_nb.errors import PatterConfigError
 from patter_nb.events import StageFailed
 from patter_nb.patter import Patter
@@ -42,6 +43,14 @@ async def test_how_it_is_streamed_makes_no_difference(streamed: str) -> None:
     reply = "# Heading\n\n- **One** thing to know is this.\n- See [the docs](https://a.b/c) for more of it.\n\n🎉 That's _all_."
     said = await spoken([reply] if streamed == "whole" else list(reply))
     assert " ".join(said) == "Heading One thing to know is this. See the docs for more of it. That's all."
+
+
+async def test_marks_opened_in_what_was_replaced_or_dropped_are_closed_in_what_follows() -> None:
+    reply = "Here is **the secret word. And this one is bold too** and this is not. The end of it is plain."
+    said = await spoken(reply, guardrails=[Guardrail("g", blocked_terms=["secret"], replacement="*No.*")])
+    assert said == ["No.", "And this one is bold too and this is not.", "The end of it is plain."]
+    hooks = PipelineHooks(after_llm=AfterLLM(on_sentence=lambda text, ctx: "" if "secret" in text else None))
+    assert await spoken(reply, hooks=hooks) == said[1:]
 
 
 async def test_marks_left_open_do_not_reach_the_next_turn() -> None:

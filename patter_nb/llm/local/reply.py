@@ -14,7 +14,9 @@ from patter_nb.llm.local.toolview import ToolView, spoken_name
 
 _NAMED_TOOLS: Final = 3
 _SPOKEN_WORDS: Final = 60
-_BEGINS_A_PHRASE: Final = re.compile(r"(?:the|a|an|which|what|when|where|who|whose|how|whether|after|before|from|until|your|my|one|any)\b", re.IGNORECASE)
+_BEGINS_A_PHRASE: Final = re.compile(
+    r"(?:the|a|an|which|what|when|where|who|whose|how|whether|after|before|from|until|your|my|one|any)\b", re.IGNORECASE
+)
 
 
 def abilities(tools: Sequence[ToolView]) -> str:
