@@ -66,7 +66,7 @@ class AgentChanged(Body):
 
 @dataclass(frozen=True, slots=True)
 class StageFailed(Body):
-    """A stage failed; the turn ends, the session goes on (stage "session": it does not)."""
+    """A stage failed. The running turn, if it needs the stage, ends; the session goes on unless a `session_stopped` follows."""
 
     type: ClassVar[str] = "stage_failed"
     stage: Stage

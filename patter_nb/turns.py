@@ -31,7 +31,7 @@ from patter_nb.events import (
     TurnStarted,
     TurnStatus,
 )
-from patter_nb.llm.base import LLMChunk, Message
+from patter_nb.llm.base import ChunkType, LLMChunk, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,12 @@ class ToolCall:
         return mimebundle(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LLMRequest:
-    """One request to a language model: `messages` are those of the turn, after `carried` ones of prompt and history; `chunks` came back."""
+    """One request to a language model: `messages` are those of the turn, after `carried` ones of prompt and history.
+
+    `chunks` is what has come back so far; it is kept up to date like the turn.
+    """
 
     round: int
     provider: str
@@ -62,9 +65,21 @@ class LLMRequest:
     costs: bool
     carried: int
     messages: tuple[Message, ...]
-    usage: LLMChunk | None = None
-    finish_reason: str | None = None
     chunks: list[LLMChunk] = field(default_factory=list, repr=False)
+
+    @property
+    def usage(self) -> LLMChunk | None:
+        """The chunk that counts its tokens, once it has come."""
+        return self._last("usage")
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended, once it has."""
+        done = self._last("done")
+        return done.finish_reason if done is not None else None
+
+    def _last(self, kind: ChunkType) -> LLMChunk | None:
+        return next((chunk for chunk in reversed(self.chunks) if chunk.type == kind), None)
 
 
 @dataclass(slots=True)
@@ -183,11 +198,7 @@ class Turns(Sequence[Turn]):
 
     def _fold_chunk(self, turn: Turn, round: int, chunk: LLMChunk, now: float) -> None:
         turn.requests[-1].chunks.append(chunk)
-        if chunk.type == "usage":
-            turn.requests[-1] = replace(turn.requests[-1], usage=chunk)
-        elif chunk.type == "done":
-            turn.requests[-1] = replace(turn.requests[-1], finish_reason=chunk.finish_reason)
-        elif "llm_first_token" not in turn.latency:
+        if chunk.type in ("text", "reasoning", "tool_call") and "llm_first_token" not in turn.latency:
             _measure(turn, "llm_first_token", self._marks, f"asked {round}", now)
 
     def _end_tool(self, turn: Turn, body: ToolEnded, now: float) -> None:
