@@ -28,7 +28,7 @@ _SKIES = ("sunny", "cloudy", "rainy", "windy", "foggy", "clear")
 
 @tool(
     examples=[
-        ("What's the weather in Paris?", {"city": "Paris"}),
+        ("What's the weather like in Madrid?", {"city": "Madrid"}),
         ("How warm is it in Cairo today?", {"city": "Cairo"}),
         ("Is it raining in London?", {"city": "London"}),
         ("Do I need an umbrella in Oslo?", {"city": "Oslo"}),

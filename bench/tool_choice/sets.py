@@ -58,7 +58,7 @@ def read_lessons(path: Path = HERE / "lessons.txt") -> RequestSet:
         match mark:
             case "domain":
                 domain = rest
-                tools[domain] = []
+                tools.setdefault(domain, [])
             case "tool":
                 tools[domain].append(_tool(rest))
             case "=":
