@@ -16,9 +16,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from patter_nb.audio.frames import FRAME_SAMPLES, SAMPLE_RATE, Pcm
+from patter_nb.audio.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame, Pcm
 from patter_nb.audio.resampling import resample
-from patter_nb.transports.base import Frame
 from patter_nb.tts.piper import PiperTTS
 from patter_nb.vad.base import VAD
 from patter_nb.vad.energy import EnergyVAD

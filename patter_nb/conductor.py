@@ -13,18 +13,19 @@ from collections import deque
 import numpy as np
 
 from patter_nb.agent import Agent
+from patter_nb.audio.frames import Frame
 from patter_nb.audio.level import level_db
 from patter_nb.errors import PatterError
 from patter_nb.events import Stage
 from patter_nb.log import CURSOR_VALUES, FRAME_VALUES, Log
 from patter_nb.pipeline.door import Door
-from patter_nb.pipeline.outbox import Outbox
 from patter_nb.pipeline.pipeline import Pipeline
+from patter_nb.pipeline.playback_queue import PlaybackQueue
 from patter_nb.step import State, next_due_ms, step
 from patter_nb.step.effects import Adopt, Effect, FlushPlayback, PausePlayback, Play, ResumePlayback, Shutdown
 from patter_nb.step.inputs import Due, Failure, Input, Start, Stop
 from patter_nb.tasks import Tasks, as_patter_error, closing
-from patter_nb.transports.base import Frame, Played, Transport, TransportInput
+from patter_nb.transports.base import Played, Transport, TransportInput
 
 logger = logging.getLogger("patter_nb")
 
@@ -46,7 +47,7 @@ class Conductor:
         self._transport = transport
         self._door = Door(agent, name, self.clock, transport, self.tasks, self.feed, lambda: self.state.history, self._progressed)
         self._pipeline = Pipeline(self._door)
-        self._outbox = Outbox(self._door)
+        self._playback = PlaybackQueue(self._door)
         self._inbox: deque[Input] = deque()
         self._alarm: tuple[float, asyncio.Task[None]] | None = None
         self._progress = asyncio.Event()
@@ -104,9 +105,9 @@ class Conductor:
         match effect:
             case Play(block):
                 self.log.spoken.append(block.pcm)
-                self._outbox.put(effect)
+                self._playback.put(effect)
             case PausePlayback() | ResumePlayback() | FlushPlayback():
-                self._outbox.put(effect)
+                self._playback.put(effect)
             case Adopt(agent):
                 self._door.agent = agent
                 self.tasks.spawn(self._adopt(agent), "changing the agent")
@@ -174,7 +175,7 @@ class Conductor:
 
     @property
     def _busy(self) -> bool:
-        return self._pipeline.busy or self._outbox.busy or self.state.owed_words > 0
+        return self._pipeline.busy or self._playback.busy or self.state.owed_words > 0
 
     async def _settled(self) -> None:
         """Wait until nothing is under way. A provider that hangs holds time up only for so long."""

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 
 from patter_nb import Patter, PiperTTS, Session, TurnTaking, WavTransport
-from patter_nb.audio.frames import AudioFormat, Pcm
+from patter_nb.audio.frames import AudioFormat, Frame, Pcm
 from patter_nb.audio.resampling import resample
 from patter_nb.audio.wav import read_wav
 from patter_nb.demo import agent as demo_agent
 from patter_nb.events import AudioSent, PlaybackStarted, SpeechStarted, SpeechStopped, TranscriptFinal
 from patter_nb.stt.moonshine import MoonshineSTT
 from patter_nb.testing import ScriptedLLM
-from patter_nb.transports.base import Frame
 
 pytestmark = pytest.mark.models
 

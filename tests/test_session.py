@@ -13,6 +13,7 @@ import pytest
 from talking import bodies, one_utterance, settle, silence, talking, until
 
 from patter_nb.agent import Filler, PipelineHooks
+from patter_nb.audio.frames import Frame
 from patter_nb.clock import ManualClock
 from patter_nb.errors import PatterConfigError, PatterError, RequestTimeout
 from patter_nb.events import (
@@ -31,7 +32,7 @@ from patter_nb.pipeline.endpointing import TurnTaking
 from patter_nb.session import Session
 from patter_nb.testing import Call, Hold, RecordedVAD, ScriptedLLM, ScriptedSTT, ScriptedTTS
 from patter_nb.tools.tool import tool
-from patter_nb.transports.base import Frame, Played, Transport, TransportInput
+from patter_nb.transports.base import Played, Transport, TransportInput
 from patter_nb.transports.keyboard import KeyboardTransport
 from patter_nb.turns import Turn
 

@@ -10,13 +10,12 @@ from typing import TypeAlias
 import numpy as np
 
 from patter_nb.agent import Agent
-from patter_nb.audio.frames import FRAME_MS, AudioFormat
+from patter_nb.audio.frames import FRAME_MS, AudioFormat, Frame
 from patter_nb.errors import PatterConfigError
 from patter_nb.pipeline.door import Door, resolved
 from patter_nb.step.inputs import Failure, FrameHeard
 from patter_nb.stt.base import STT
 from patter_nb.tasks import as_patter_error, closing
-from patter_nb.transports.base import Frame
 from patter_nb.vad.base import VAD
 
 PREROLL_MS = 360

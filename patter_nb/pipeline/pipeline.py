@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from typing import Protocol, runtime_checkable
 
 from patter_nb.agent import Agent
+from patter_nb.audio.frames import Frame
 from patter_nb.llm.base import warm
 from patter_nb.pipeline.door import Door
 from patter_nb.pipeline.listener import Listener
@@ -25,7 +26,6 @@ from patter_nb.step.effects import (
     Speak,
     StopListening,
 )
-from patter_nb.transports.base import Frame
 
 
 @runtime_checkable

@@ -45,7 +45,19 @@ from patter_nb.step.effects import Adopt, AskLLM, Cancel, CancelTool, CheckWords
 from patter_nb.step.inputs import ChunkArrived, Failure, StreamEnded, ToolFinished, WordsChecked
 from patter_nb.step.scene import Scene
 from patter_nb.step.speaking import cut, fall_silent, flush, owes_sound, speak
-from patter_nb.step.state import Answer, Asking, Calling, Checking, Gathering, Handed, Silent, ToolRound, Written, heard_pieces, joined
+from patter_nb.step.state import (
+    Answer,
+    Asking,
+    Calling,
+    Checking,
+    Delivered,
+    Gathering,
+    Silent,
+    TextComplete,
+    ToolRound,
+    heard_pieces,
+    joined,
+)
 
 GO_ON = "Please go on exactly where you stopped."
 """Asked of a model that takes over in the middle of an answer; it is not kept in history."""
@@ -73,7 +85,7 @@ def begin(s: Scene, source: TurnSource, text: str, *, turn: int | None = None) -
             s.log(TurnStarted(source, text))
         check(s)
     else:
-        s.change(answer=Answer(number, source, s.now_ms, Written()))
+        s.change(answer=Answer(number, source, s.now_ms, TextComplete()))
         s.log(TurnStarted(source, ""))
         _write(s, text, round=0)
         _close_draft(s, round=0)
@@ -120,11 +132,11 @@ def words_checked(s: Scene, given: WordsChecked) -> None:
     s.log(InputChecked(given.text))
     if given.hit is not None:
         s.log(given.hit)
-        s.change_answer(work=Written(), user=())
+        s.change_answer(work=TextComplete(), user=())
         speak(s, given.hit.replacement)
     elif given.text is None or not given.text.strip():
         s.log(UtteranceDropped("", "vetoed by after_transcribe"))
-        s.change_answer(work=Written(), user=())
+        s.change_answer(work=TextComplete(), user=())
     else:
         s.change_answer(user=_user(given.text), base=given.messages)
         ask(s, 1)
@@ -198,7 +210,7 @@ def stream_ended(s: Scene, given: StreamEnded) -> None:
         hint = "Ask again; if it happens often, check the system prompt and the provider's token limit."
         fail(s, "llm", MalformedStream("The model answered with nothing.", hint=hint))
     else:
-        s.change_answer(work=Written())
+        s.change_answer(work=TextComplete())
 
 
 def tool_finished(s: Scene, given: ToolFinished) -> None:
@@ -236,10 +248,10 @@ def advance(s: Scene) -> None:
     answer = s.state.answer
     if answer is None:
         return
-    if isinstance(answer.work, Written) and not owes_sound(answer):
+    if isinstance(answer.work, TextComplete) and not owes_sound(answer):
         s.log(TurnEnded("failed" if answer.failure else "completed"))
-        s.change_answer(work=Handed())
-    if isinstance(s.answer.work, Handed) and not owes_sound(answer) and s.state.voice.played >= s.state.voice.sent:
+        s.change_answer(work=Delivered())
+    if isinstance(s.answer.work, Delivered) and not owes_sound(answer) and s.state.voice.played >= s.state.voice.sent:
         fall_silent(s)
         _settle(s, interrupted=False)
 
@@ -248,7 +260,7 @@ def interrupt(s: Scene, status: TurnStatus = "interrupted") -> None:
     """Break the answer off where the person stands: nothing of it is heard any more."""
     answer = s.answer
     _cancel_tools(s, "interrupted by the person")
-    if not isinstance(s.answer.work, Handed):
+    if not isinstance(s.answer.work, Delivered):
         s.log(TurnEnded("failed" if answer.failure else status))
     s.do(Cancel(s.state.epoch))
     cursor = s.state.voice.played
@@ -268,7 +280,7 @@ def _cancel_tools(s: Scene, why: str) -> None:
             _end_tool(s, request, "cancelled", by_id[request.id], why)
             s.do(CancelTool(s.answer.turn, request.id))
     done = ToolRound(work.number, work.text, work.requests, tuple(by_id[request.id] for request in work.requests))
-    s.change_answer(rounds=(*s.answer.rounds, done), work=Written())
+    s.change_answer(rounds=(*s.answer.rounds, done), work=TextComplete())
 
 
 def _settle(s: Scene, *, interrupted: bool, cursor: int | None = None) -> None:
@@ -299,9 +311,9 @@ def fail(s: Scene, stage: str, error: PatterError) -> None:
         s.do(Cancel(s.state.epoch))
         s.change(epoch=s.state.epoch + 1)
         cut(s, s.state.voice.sent)
-    if isinstance(before.work, Handed):
+    if isinstance(before.work, Delivered):
         return
-    s.change_answer(work=Written())
+    s.change_answer(work=TextComplete())
     if before.failure is None and stage != "tts":
         speak(s, s.state.agent.error_message, kind="apology")
 
@@ -316,7 +328,7 @@ def failed(s: Scene, given: Failure) -> None:
 
 def _hangs_on(answer: Answer, stage: str) -> bool:
     """Whether the answer still needs that stage: a stream may also fail when it is closed, after its last word."""
-    return isinstance(answer.work, Asking) if stage == "llm" else not isinstance(answer.work, Handed) or owes_sound(answer)
+    return isinstance(answer.work, Asking) if stage == "llm" else not isinstance(answer.work, Delivered) or owes_sound(answer)
 
 
 def check_overdue(s: Scene) -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from patter_nb.agent import Agent
+from patter_nb.audio.frames import Block
 from patter_nb.events import SentenceKind
 from patter_nb.llm.base import Message
 from patter_nb.llm.rounds import ToolRequest
-from patter_nb.transports.base import Block
 
 
 @dataclass(frozen=True, slots=True)

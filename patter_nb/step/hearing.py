@@ -24,7 +24,7 @@ from patter_nb.step.effects import FinalizeWords, Listen, StopListening
 from patter_nb.step.inputs import Accept, FrameHeard
 from patter_nb.step.scene import Scene
 from patter_nb.step.speaking import audible, hold, resume
-from patter_nb.step.state import Answer, Closing, Gathering, Mute, Offer, Silent, Written
+from patter_nb.step.state import Answer, Closing, Gathering, Idle, Offer, Silent, TextComplete
 from patter_nb.stt.base import Transcript
 from patter_nb.transports.base import Muted
 
@@ -37,7 +37,7 @@ STT_SILENCE_MS = 20_000.0
 def frame_heard(s: Scene, given: FrameHeard) -> None:
     """One frame of the person's sound."""
     before, taking = s.state.ear, s.state.agent.turn_taking
-    deaf = taking.half_duplex and not isinstance(s.state.voice.stance, Mute)
+    deaf = taking.half_duplex and not isinstance(s.state.voice.stance, Idle)
     ear, noticed = hear(before, 0.0 if deaf else given.probability, given.number, taking)
     s.change(ear=ear)
     if isinstance(s.state.utterance, Gathering):
@@ -157,7 +157,7 @@ def lost_words(s: Scene, error: PatterError) -> None:
         s.log(StageFailed("stt", error))
         return
     turn = s.state.turns + 1
-    s.change(turns=turn, answer=Answer(turn, "speech", s.now_ms, Written()))
+    s.change(turns=turn, answer=Answer(turn, "speech", s.now_ms, TextComplete()))
     s.log(TurnStarted("speech", " ".join(said.words)))
     fail(s, "stt", error)
 

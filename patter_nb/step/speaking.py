@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from patter_nb.audio.frames import Block
 from patter_nb.events import (
     AudioSent,
     PlaybackEnded,
@@ -22,8 +23,8 @@ from patter_nb.events import (
 from patter_nb.step.effects import FlushPlayback, PausePlayback, Play, ResumePlayback, Speak
 from patter_nb.step.inputs import AudioMade, PieceChecked, PieceSpoken
 from patter_nb.step.scene import Scene
-from patter_nb.step.state import LETTERS_A_SECOND, Answer, Gathering, Held, Mute, Piece, Sounding, heard_pieces
-from patter_nb.transports.base import Block, LocalPause, Played
+from patter_nb.step.state import LETTERS_A_SECOND, Answer, Gathering, Idle, Paused, Piece, Playing, heard_pieces
+from patter_nb.transports.base import LocalPause, Played
 
 CURSOR_GRACE_MS = 2_000.0
 """Sound whose cursor stands still for this long after it should have ended counts as heard: nobody tells, or nobody listens."""
@@ -111,9 +112,9 @@ def played(s: Scene, given: Played) -> None:
     if position <= voice.played:
         return
     s.change_voice(played=position, moved_ms=s.now_ms)
-    if isinstance(voice.stance, Mute):
+    if isinstance(voice.stance, Idle):
         s.log(PlaybackStarted(voice.played))
-        s.change_voice(stance=Sounding())
+        s.change_voice(stance=Playing())
         if isinstance(s.state.utterance, Gathering) and not s.state.agent.turn_taking.half_duplex:
             hold(s)
     _end_if_drained(s)
@@ -121,9 +122,9 @@ def played(s: Scene, given: Played) -> None:
 
 def _end_if_drained(s: Scene) -> None:
     voice = s.state.voice
-    if isinstance(voice.stance, Sounding) and voice.played == voice.sent:
+    if isinstance(voice.stance, Playing) and voice.played == voice.sent:
         s.log(PlaybackEnded(voice.played))
-        s.change_voice(stance=Mute())
+        s.change_voice(stance=Idle())
 
 
 def assume_heard(s: Scene) -> None:
@@ -134,11 +135,11 @@ def assume_heard(s: Scene) -> None:
 def fall_silent(s: Scene) -> None:
     """Everything that will be heard was heard."""
     voice = s.state.voice
-    if isinstance(voice.stance, Held):
+    if isinstance(voice.stance, Paused):
         s.do(ResumePlayback())
-    if not isinstance(voice.stance, Mute):
+    if not isinstance(voice.stance, Idle):
         s.log(PlaybackEnded(voice.played, voice.sent - voice.played))
-    s.change_voice(played=voice.sent, stance=Mute())
+    s.change_voice(played=voice.sent, stance=Idle())
 
 
 def flush(s: Scene) -> None:
@@ -150,7 +151,7 @@ def flush(s: Scene) -> None:
 
 def audible(s: Scene) -> bool:
     """Whether the person hears the running answer."""
-    return isinstance(s.state.voice.stance, Sounding) and s.state.answer is not None
+    return isinstance(s.state.voice.stance, Playing) and s.state.answer is not None
 
 
 def hold(s: Scene) -> None:
@@ -166,18 +167,18 @@ def paused_locally(s: Scene, given: LocalPause) -> None:
     if audible(s):
         s.log(PlaybackPaused(s.state.voice.played, "transport"))
         _hold(s)
-    elif not isinstance(s.state.voice.stance, Held):
+    elif not isinstance(s.state.voice.stance, Paused):
         s.do(ResumePlayback())
 
 
 def _hold(s: Scene) -> None:
-    s.change_voice(stance=Held(s.now_ms + s.state.agent.turn_taking.confirm_ms))
+    s.change_voice(stance=Paused(s.now_ms + s.state.agent.turn_taking.confirm_ms))
 
 
 def resume(s: Scene, reason: str) -> None:
     """It was no interruption."""
-    if isinstance(s.state.voice.stance, Held):
+    if isinstance(s.state.voice.stance, Paused):
         s.log(PlaybackResumed(s.state.voice.played, reason))
         s.do(ResumePlayback())
-        s.change_voice(stance=Sounding(), moved_ms=s.now_ms)
+        s.change_voice(stance=Playing(), moved_ms=s.now_ms)
         _end_if_drained(s)

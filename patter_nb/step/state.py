@@ -96,16 +96,16 @@ class Calling:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class TextComplete:
     """No more text will come; the voice still works."""
 
 
 @dataclass(frozen=True, slots=True)
-class Handed:
+class Delivered:
     """Text and sound were complete and handed over, and the turn has ended; the person still hears it."""
 
 
-Work: TypeAlias = Checking | Asking | Calling | Written | Handed
+Work: TypeAlias = Checking | Asking | Calling | TextComplete | Delivered
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +142,17 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Mute:
+class Idle:
     """Nothing sounds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sounding:
+class Playing:
     """The person hears the agent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Paused:
     """Playback is paused until `until_ms`, for the person seems to interrupt."""
 
     until_ms: float
@@ -165,7 +165,7 @@ class Voice:
     sent: int = 0
     played: int = 0
     moved_ms: float = 0.0
-    stance: Mute | Sounding | Held = field(default_factory=Mute)
+    stance: Idle | Playing | Paused = field(default_factory=Idle)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +205,9 @@ class State:
         if self.life != "live":
             return self.life
         match self.voice.stance:
-            case Held():
+            case Paused():
                 return "paused"
-            case Sounding():
+            case Playing():
                 return "speaking"
         if not isinstance(self.utterance, Silent):
             return "listening"

@@ -13,7 +13,7 @@ from patter_nb.step.effects import Cancel
 from patter_nb.step.inputs import Swap
 from patter_nb.step.scene import Scene
 from patter_nb.step.speaking import cut, flush, speak
-from patter_nb.step.state import Asking, Calling, Checking, Handed, heard_pieces, joined
+from patter_nb.step.state import Asking, Calling, Checking, Delivered, heard_pieces, joined
 
 
 def swap(s: Scene, given: Swap) -> None:
@@ -31,7 +31,7 @@ def swap(s: Scene, given: Swap) -> None:
 def _go_on(s: Scene, before: Agent) -> None:
     agent, work = s.state.agent, s.answer.work
     same_mind = agent.llm is before.llm and system_of(agent) == system_of(before)
-    if isinstance(work, Handed) and agent.tts is before.tts:
+    if isinstance(work, Delivered) and agent.tts is before.tts:
         return  # the turn has ended; there is nothing that the new parts could do better
     s.do(Cancel(s.state.epoch))
     unheard = cut(s, s.state.voice.played)
@@ -39,7 +39,7 @@ def _go_on(s: Scene, before: Agent) -> None:
     s.change(epoch=s.state.epoch + 1)
     if isinstance(work, Checking):
         check(s)
-    elif s.answer.base and (isinstance(work, Asking) or not (same_mind or isinstance(work, (Calling, Handed)))):
+    elif s.answer.base and (isinstance(work, Asking) or not (same_mind or isinstance(work, (Calling, Delivered)))):
         _ask_on(s, before)
     elif same_mind or not isinstance(work, Calling):
         for piece, text in unheard:

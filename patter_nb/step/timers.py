@@ -11,7 +11,7 @@ from patter_nb.events import Tick
 from patter_nb.step import answering, hearing, speaking
 from patter_nb.step.inputs import Due
 from patter_nb.step.scene import Scene
-from patter_nb.step.state import Answer, Asking, Checking, Closing, Held, State
+from patter_nb.step.state import Answer, Asking, Checking, Closing, Paused, State
 
 Timer = tuple[float, Callable[[Scene], None]]
 
@@ -40,7 +40,7 @@ def _timers(state: State) -> list[Timer]:
 
 def _of_voice(state: State) -> list[Timer]:
     voice = state.voice
-    if isinstance(voice.stance, Held):
+    if isinstance(voice.stance, Paused):
         return [(voice.stance.until_ms, lambda s: speaking.resume(s, "no word in time"))]
     unheard_ms = (voice.sent - voice.played) * 1000 / state.rate
     return [(voice.moved_ms + unheard_ms + speaking.CURSOR_GRACE_MS, speaking.assume_heard)] if unheard_ms else []

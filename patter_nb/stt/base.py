@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from patter_nb.audio.frames import AudioFormat
-from patter_nb.transports.base import Frame
+from patter_nb.audio.frames import AudioFormat, Frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,11 @@ from typing import ClassVar, Final, Generic, TypeVar
 
 import numpy as np
 
-from patter_nb.audio.frames import FRAME_MS, SAMPLE_RATE, AudioFormat, Pcm
+from patter_nb.audio.frames import FRAME_MS, SAMPLE_RATE, AudioFormat, Frame, Pcm
 from patter_nb.audio.level import NoiseFloor, level_db
 from patter_nb.errors import AudioError, PatterError
 from patter_nb.inference import NativeModel
 from patter_nb.stt.base import Transcript
-from patter_nb.transports.base import Frame
 
 __all__ = ["Stretch", "Utterance", "UtteranceSTT"]
 

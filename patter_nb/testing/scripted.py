@@ -14,10 +14,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from patter_nb.audio.frames import AudioFormat, Pcm
+from patter_nb.audio.frames import AudioFormat, Frame, Pcm
 from patter_nb.llm.base import AnyChunk, LLMChunk, Message, ToolSpec, as_chunk
 from patter_nb.stt.base import Transcript
-from patter_nb.transports.base import Frame
 
 
 @dataclass(frozen=True, slots=True)

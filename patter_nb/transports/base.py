@@ -3,39 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
-from patter_nb.audio.frames import AudioFormat, Pcm
+from patter_nb.audio.frames import AudioFormat, Block, Frame
 
 if TYPE_CHECKING:
     from patter_nb.clock import Clock
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """20 ms of the person's sound: 320 samples of mono PCM16 at 16 kHz.
-
-    `seq` counts frames from 0 without gaps. `capture_ms` is when its first sample was captured, on the capture device's
-    clock, from the first frame. `late_ms` is how long it waited between capture and the kernel, as measured at the edge.
-    """
-
-    pcm: Pcm = field(repr=False)
-    seq: int
-    capture_ms: float
-    late_ms: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Sound for the person: mono PCM16 at the transport's output rate.
-
-    `start` is the position of its first sample on the session's output axis, which counts every sample ever handed to the
-    transport; blocks follow each other without gaps, also across a flush.
-    """
-
-    pcm: Pcm = field(repr=False)
-    start: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from patter_nb.audio.frames import AudioFormat
+from patter_nb.audio.frames import AudioFormat, Block
 from patter_nb.clock import Clock, SystemClock
-from patter_nb.transports.base import Block, TransportInput
+from patter_nb.transports.base import TransportInput
 
 
 class KeyboardTransport:

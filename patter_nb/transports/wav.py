@@ -15,13 +15,13 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from patter_nb.audio.frames import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE, AudioFormat, Pcm
+from patter_nb.audio.frames import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE, AudioFormat, Block, Frame, Pcm
 from patter_nb.audio.resampling import resample
 from patter_nb.audio.tracks import PcmTrack
 from patter_nb.audio.wav import StrPath, check_writable, read_wav, to_pcm, write_wav
 from patter_nb.clock import Clock, ManualClock, SystemClock
 from patter_nb.errors import AudioError
-from patter_nb.transports.base import Block, Frame, Played, TransportInput
+from patter_nb.transports.base import Played, TransportInput
 
 __all__ = ["WavTransport"]
 

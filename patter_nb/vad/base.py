@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from patter_nb.transports.base import Frame
+from patter_nb.audio.frames import Frame
 
 
 @runtime_checkable

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from patter_nb.audio.frames import Frame
 from patter_nb.audio.level import NoiseFloor, level_db
-from patter_nb.transports.base import Frame
 
 __all__ = ["EnergyVAD"]
 

@@ -19,9 +19,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from patter_nb.audio.frames import Frame
 from patter_nb.downloads.artifacts import ARTIFACTS, verified
 from patter_nb.inference import onnx_session
-from patter_nb.transports.base import Frame
 
 __all__ = ["SileroVAD"]
 

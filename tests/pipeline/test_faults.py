@@ -12,6 +12,7 @@ import pytest
 from talking import assert_tools_answered, bodies, one_utterance, settle, silence, talking, until
 
 import patter_nb.pipeline.thinker
+from patter_nb.audio.frames import Block
 from patter_nb.clock import ManualClock
 from patter_nb.errors import MalformedStream, PatterError, RequestTimeout, ServerError
 from patter_nb.events import AudioSent, SentenceSpoken, StageFailed, ToolCalled, ToolEnded
@@ -20,7 +21,6 @@ from patter_nb.session import Session
 from patter_nb.step.answering import ANSWER_CHARS, LLM_SILENCE_MS
 from patter_nb.testing import Call, Hold, RecordedVAD, ScriptedLLM, ScriptedSTT, ScriptedTTS
 from patter_nb.tools.executor import DefaultToolExecutor
-from patter_nb.transports.base import Block
 from patter_nb.transports.keyboard import KeyboardTransport
 from patter_nb.transports.wav import WavTransport
 

@@ -16,7 +16,7 @@ import numpy as np
 from history_rules import faults, request_faults
 
 from patter_nb.agent import Agent, Filler
-from patter_nb.audio.frames import AudioFormat, Pcm
+from patter_nb.audio.frames import AudioFormat, Frame, Pcm
 from patter_nb.errors import PatterError
 from patter_nb.events import (
     AudioSent,
@@ -53,7 +53,7 @@ from patter_nb.step.inputs import (
     WordsChecked,
 )
 from patter_nb.stt.base import Transcript
-from patter_nb.transports.base import Frame, Played
+from patter_nb.transports.base import Played
 from patter_nb.vad.energy import EnergyVAD
 
 RATE = 16_000

@@ -6,14 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from patter_nb.audio.frames import FRAME_SAMPLES, SAMPLE_RATE, AudioFormat, Pcm
+from patter_nb.audio.frames import FRAME_SAMPLES, SAMPLE_RATE, AudioFormat, Frame, Pcm
 from patter_nb.audio.resampling import resample
 from patter_nb.downloads import ARTIFACTS
 from patter_nb.errors import MissingExtra, PatterConfigError
 from patter_nb.inference import import_native
 from patter_nb.stt.base import STT, Transcript
 from patter_nb.stt.moonshine import MoonshineSTT
-from patter_nb.transports.base import Frame
 from patter_nb.tts.piper import PiperTTS
 
 ROOM = np.random.default_rng(1)

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patter_nb.audio.frames import FRAME_SAMPLES, AudioFormat, Pcm
+from patter_nb.audio.frames import FRAME_SAMPLES, AudioFormat, Frame, Pcm
 from patter_nb.errors import AudioError, PatterError
 from patter_nb.stt.base import STT, Transcript
 from patter_nb.stt.utterance import LEAD, LONGEST, TAIL, Stretch, Utterance, UtteranceSTT
-from patter_nb.transports.base import Frame
 
 EVERY = 15
 FRAME = np.zeros(FRAME_SAMPLES, np.int16)

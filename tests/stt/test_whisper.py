@@ -4,12 +4,11 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from patter_nb.audio.frames import FRAME_SAMPLES, SAMPLE_RATE, AudioFormat
+from patter_nb.audio.frames import FRAME_SAMPLES, SAMPLE_RATE, AudioFormat, Frame
 from patter_nb.audio.resampling import resample
 from patter_nb.errors import MissingExtra, PatterConfigError
 from patter_nb.inference import import_native
 from patter_nb.stt.whisper import WhisperSTT
-from patter_nb.transports.base import Frame
 from patter_nb.tts.piper import PiperTTS
 
 installed = pytest.mark.skipif(

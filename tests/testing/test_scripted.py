@@ -11,12 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from talking import settle, until
 
-from patter_nb.audio.frames import AudioFormat
+from patter_nb.audio.frames import AudioFormat, Frame
 from patter_nb.errors import ServerError
 from patter_nb.llm.base import LLMChunk, LLMProvider
 from patter_nb.stt.base import STT, Transcript
 from patter_nb.testing import Call, Clock, Hold, RecordedVAD, Request, ScriptedLLM, ScriptedSTT, ScriptedTTS
-from patter_nb.transports.base import Frame
 from patter_nb.tts.base import TTS
 from patter_nb.vad.base import VAD
 

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patter_nb import transports
-from patter_nb.audio.frames import FRAME_SAMPLES, Pcm
+from patter_nb.audio.frames import FRAME_SAMPLES, Block, Frame, Pcm
 from patter_nb.audio.wav import read_wav, write_wav
 from patter_nb.clock import ManualClock, SystemClock
 from patter_nb.errors import AudioError
-from patter_nb.transports.base import Block, Frame, Played, Transport, TransportInput
+from patter_nb.transports.base import Played, Transport, TransportInput
 from patter_nb.transports.wav import WavTransport
 
 

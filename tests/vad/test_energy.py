@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from patter_nb.audio.frames import FRAME_SAMPLES
-from patter_nb.transports.base import Frame
+from patter_nb.audio.frames import FRAME_SAMPLES, Frame
 from patter_nb.vad.energy import EnergyVAD
 
 ROOM = np.random.default_rng(1)

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from patter_nb.audio.frames import FRAME_SAMPLES, SAMPLE_RATE, Pcm
+from patter_nb.audio.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame, Pcm
 from patter_nb.audio.resampling import resample
 from patter_nb.downloads import ARTIFACTS
 from patter_nb.errors import ModelNotFound, PatterConfigError
-from patter_nb.transports.base import Frame
 from patter_nb.tts.piper import PiperTTS
 from patter_nb.vad.silero import SileroVAD
 

@@ -15,13 +15,14 @@ from typing import Final
 
 import numpy as np
 
-from patter_nb.llm.local.encoder import Encoder, Matrix, Reading
+from patter_nb.llm.local.encoder import WIDTH, Encoder, Matrix, Reading
 from patter_nb.llm.local.slots import Filled, SlotFiller, value_in
 from patter_nb.llm.local.toolview import Example, ToolView
 
 _CONSIDERED: Final = 6
 _SURE: Final = 0.5
 EVIDENCE: Final = 16
+MANNER: Final = 2 * WIDTH
 MISSING: Final = slice(6, 8)
 _FILLED: Final = 10
 

@@ -10,7 +10,7 @@ from patter_nb.step.effects import Effect, FlushPlayback, PausePlayback, Play, R
 from patter_nb.transports.base import Played
 
 
-class Outbox:
+class PlaybackQueue:
     """Hands effects on playback to the transport, one after the other. A flush overtakes sound that waits here.
 
     Sound that the transport refuses is behind the cursor at once, or the session would wait for it to be heard.
