@@ -92,10 +92,12 @@ def main() -> None:
     floor = asyncio.run(bare(minutes))
     seconds = minutes * 60
     statuses = [turn.status for turn in session.turns]
-    print(f"{minutes} minutes, {len(session.turns)} turns ({statuses.count('interrupted')} interrupted), {len(session.events)} events, {len(session.tool_calls)} tool calls")
+    counts = f"{len(session.turns)} turns ({statuses.count('interrupted')} interrupted), {len(session.events)} events"
+    print(f"{minutes} minutes, {counts}, {len(session.tool_calls)} tool calls")
     print(f"speed   {seconds / took:6.0f} x real time ({took:.2f} s; the transport alone {floor:.2f} s)   target: at least 50")
     grown, sound = asyncio.run(memory(minutes))
-    print(f"memory  {grown / 1e6:6.1f} MB more, of which sound {sound / 1e6:.1f} MB: {100 * (grown / sound - 1):+.1f} %   target: at most +10 %")
+    over = 100 * (grown / sound - 1)
+    print(f"memory  {grown / 1e6:6.1f} MB more, of which sound {sound / 1e6:.1f} MB: {over:+.1f} %   target: at most +10 %")
 
 
 if __name__ == "__main__":

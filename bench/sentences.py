@@ -5,7 +5,6 @@ the characters: the floor for anything that looks at each. A scanner that starte
 with the text; the last column is the time by character for the text against that for a tenth of it, 10 when linear.
 """
 
-# ruff: noqa: RUF001, T201  # Chinese text; it prints its figures
 from __future__ import annotations
 
 import time

@@ -6,11 +6,12 @@ import difflib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from patter_nb.errors import PatterConfigError
 from patter_nb.llm.base import LLMProvider, Message, name_of
-from patter_nb.pipeline.endpointing import TurnTaking
+from patter_nb.pipeline.endpointing import TurnTaking, is_duration
 from patter_nb.stt.base import STT
 from patter_nb.tools.tool import Tool
 from patter_nb.tts.base import TTS
@@ -51,6 +52,9 @@ class Guardrail:
             raise PatterConfigError(
                 f"check of guardrail {self.name!r} is no function.", hint="Pass a function of the text, plain or async."
             )
+        if not isinstance(self.replacement, str) or not all(isinstance(term, str) for term in self.blocked_terms):
+            hint = "Terms and replacement are text; for anything else use check=."
+            raise PatterConfigError(f"Guardrail {self.name!r} has a term or a replacement that is no text.", hint=hint)
         terms = tuple(" ".join(term.casefold().split()) for term in self.blocked_terms)
         if "" in terms:
             raise PatterConfigError(f"Guardrail {self.name!r} has an empty blocked term, which is in every text.", hint="Remove it.")
@@ -80,6 +84,16 @@ class AfterLLM:
     on_sentence: Hook | None = None
     on_response: Hook | None = None
 
+    def __post_init__(self) -> None:
+        _require_functions(self, ("on_chunk", "on_sentence", "on_response"))
+
+
+def _require_functions(hooks: object, names: tuple[str, ...]) -> None:
+    for name in names:
+        hook = getattr(hooks, name)
+        if hook is not None and not callable(hook):
+            raise PatterConfigError(f"The hook {name} is {type(hook).__name__}, not a function.", hint="Pass a function, plain or async.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineHooks:
@@ -103,6 +117,7 @@ class PipelineHooks:
     after_synthesize: Hook | None = None
 
     def __post_init__(self) -> None:
+        _require_functions(self, ("before_send_to_stt", "after_transcribe", "before_llm", "before_synthesize", "after_synthesize"))
         if isinstance(self.after_llm, Mapping):
             known = [f.name for f in fields(AfterLLM)]
             reject_unknown("after_llm", self.after_llm, known)
@@ -119,7 +134,7 @@ class Filler:
     after_ms: float = 4000.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.text, str) or not self.text.strip() or not self.after_ms >= 0:
+        if not isinstance(self.text, str) or not self.text.strip() or not is_duration(self.after_ms):
             raise PatterConfigError(
                 f"{self!r} says nothing, or at no time.", hint='For example Filler("One moment, please.", after_ms=4000).'
             )
@@ -167,6 +182,7 @@ class Agent:
             _expect_stage(stage, getattr(self, stage), methods)
         _expect("variables", self.variables, Mapping, "a dict")
         _expect("turn_taking", self.turn_taking, TurnTaking, "a TurnTaking(...)")
+        object.__setattr__(self, "variables", MappingProxyType(dict(self.variables)))
         object.__setattr__(self, "tools", _tools(self.tools))
         object.__setattr__(self, "guardrails", _all_of("guardrails", self.guardrails, Guardrail))
         object.__setattr__(self, "text_transforms", _callables(self.text_transforms))

@@ -164,7 +164,8 @@ class MissingExtra(PatterError, ImportError):
     """
 
     def __init__(self, extra: str, package: str, needed_for: str) -> None:
-        super().__init__(f"{needed_for} needs the package {package}, which is not installed.", hint=f'Run: pip install "patter-nb[{extra}]"')
+        message = f"{needed_for} needs the package {package}, which is not installed."
+        super().__init__(message, hint=f'Run: pip install "patter-nb[{extra}]"')
         self.extra = extra
         self.package = package
         self.needed_for = needed_for

@@ -143,7 +143,7 @@ def _complete(agent: Agent, llm: LLMProvider | None) -> Agent:
 
         if not local_model_is_installed():
             hint = (
-                'Pass llm=LocalLLM() after pip install "patter-nb[local]" and patter-nb download (no key, about 330 MB in all), '
+                'Pass llm=LocalLLM() after pip install "patter-nb[local]" and patter-nb download (no key), '
                 "or llm=ScriptedLLM([...]) from patter_nb.testing for a test."
             )
             raise PatterConfigError("The agent has no language model.", hint=hint)

@@ -191,3 +191,30 @@ def test_a_change_is_told_in_short_and_without_keys() -> None:
 def test_an_executor_may_be_any_object_that_executes() -> None:
     executor = DefaultToolExecutor()
     assert phone.agent(executor=executor).executor is executor
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: TurnTaking(endpointing_ms="500"),  # type: ignore[arg-type]
+        lambda: TurnTaking(endpointing_ms=float("nan")),  # type: ignore[arg-type]
+        lambda: TurnTaking(confirm_ms=True),
+        lambda: Filler("One moment.", after_ms="soon"),  # type: ignore[arg-type]
+        lambda: Guardrail("g", blocked_terms=[1]),  # type: ignore[list-item]
+        lambda: Guardrail("g", replacement=None),  # type: ignore[arg-type]
+        lambda: PipelineHooks(before_llm=5),  # type: ignore[arg-type]
+        lambda: PipelineHooks(after_llm={"on_sentence": "shorten"}),  # type: ignore[arg-type]
+    ],
+)
+def test_values_of_the_wrong_kind_are_refused_at_once(wrong: Callable[[], object]) -> None:
+    with pytest.raises(PatterConfigError):
+        wrong()
+
+
+def test_changing_the_variables_afterwards_does_not_change_the_agent() -> None:
+    variables = {"name": "Ada"}
+    agent = phone.agent("You are {name}.", variables=variables)
+    variables["name"] = "Bob"
+    assert agent.render(agent.system_prompt) == "You are Ada."
+    with pytest.raises(TypeError):
+        agent.variables["name"] = "Bob"  # type: ignore[index]

@@ -79,7 +79,10 @@ async def test_a_spoken_question_is_answered_in_speech(tmp_path: Path) -> None:
 
 async def test_the_person_interrupts_the_agent_by_speaking() -> None:
     sound = await spoken(0.3, "What is your plan for today?", 4.0, "Stop, wait a moment please.", 2.5)
-    story = "First I will tell you about the sea, which is wide and blue. Then I will tell you about the mountains, and then about the lakes and the rivers."
+    story = (
+        "First I will tell you about the sea, which is wide and blue. "
+        "Then I will tell you about the mountains, and then about the lakes and the rivers."
+    )
     with ScriptedLLM([story, "All right."]) as llm:
         session = await call(WavTransport((sound, 16_000)), llm=llm, tools=(), filler=None, turn_taking=TurnTaking(endpointing_ms=500))
     first, second = session.turns

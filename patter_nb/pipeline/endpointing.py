@@ -22,7 +22,7 @@ PAUSE_MS = 200
 """Silence after which the words so far are asked for, so that their transcript is ready when the turn is complete."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnTaking:
     """How the session decides whose turn it is.
 
@@ -35,12 +35,17 @@ class TurnTaking:
     half_duplex: bool = False
 
     def __post_init__(self) -> None:
-        if self.endpointing_ms < PAUSE_MS:
+        if not is_duration(self.endpointing_ms) or self.endpointing_ms < PAUSE_MS:
             hint = f"Use {PAUSE_MS} or more; 500 suits most conversations."
-            raise PatterConfigError(f"endpointing_ms={self.endpointing_ms} is too short.", hint=hint)
-        if self.confirm_ms < FRAME_MS:
+            raise PatterConfigError(f"endpointing_ms={self.endpointing_ms!r} is no time, or too short.", hint=hint)
+        if not is_duration(self.confirm_ms) or self.confirm_ms < FRAME_MS:
             hint = "Use 600, or raise it when interruptions are missed."
-            raise PatterConfigError(f"confirm_ms={self.confirm_ms} is too short.", hint=hint)
+            raise PatterConfigError(f"confirm_ms={self.confirm_ms!r} is no time, or too short.", hint=hint)
+
+
+def is_duration(value: object) -> bool:
+    """Whether `value` can be a number of milliseconds: finite, and not below zero."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 Shut: TypeAlias = Literal["muted", "deaf"]

@@ -15,7 +15,6 @@ What has to be seen before a boundary is decided:
 White space belongs to the piece before it, except after a boundary that needs nothing more: that piece is already gone.
 """
 
-# ruff: noqa: RUF001, RUF002  # the signs of many scripts are what this is about
 from __future__ import annotations
 
 import re

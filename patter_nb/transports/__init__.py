@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from patter_nb.transports.base import Block, Frame, LocalPause, Muted, Played, Transport, TransportInput, Typed
+from patter_nb.audio.frames import Block, Frame
+from patter_nb.transports.base import LocalPause, Muted, Played, Transport, TransportInput, Typed
 
 if TYPE_CHECKING:
     from patter_nb.transports.wav import WavTransport

@@ -51,7 +51,8 @@ class Transport(Protocol):
     `paced` False: the session asks for the next input only when nothing that it started is still under way, so that its time
     stands still while providers work. `inputs()` ends when the person is gone, and `exhausted` turns True when the person will say
     no more though silence goes on (a file has ended); the session then finishes its turn and stops.
-    `flush` forgets sound not yet played, and ends a pause. `pause` and `resume` keep it. `plays` is False for a transport without a loudspeaker.
+    `flush` forgets sound not yet played, and ends a pause. `pause` and `resume` keep it. `plays` is False for a transport without
+    a loudspeaker.
     """
 
     clock: Clock

@@ -1,6 +1,5 @@
 """Where text is cut for speech. "¦" marks the cuts; it is not part of the text."""
 
-# ruff: noqa: RUF001  # the signs of many scripts are what this is about
 from __future__ import annotations
 
 from itertools import pairwise
