@@ -192,9 +192,9 @@ class Agent:
             object.__setattr__(self, "filler", Filler(self.filler) if self.filler.strip() else None)
         elif self.filler is not None:
             _expect("filler", self.filler, Filler, "text or a Filler(text, after_ms)")
-        if self.executor is not None and not callable(getattr(self.executor, "execute", None)):
+        if not all(self.executor is None or callable(getattr(self.executor, method, None)) for method in ("execute", "having")):
             raise PatterConfigError(
-                "executor has no method execute(name, arguments, ctx).", hint="Pass a DefaultToolExecutor or a subclass of it."
+                "executor has no method execute, or no method having.", hint="Pass a DefaultToolExecutor or a subclass of it."
             )
 
     def replace(self, **changes: Any) -> Agent:

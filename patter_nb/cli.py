@@ -110,25 +110,18 @@ async def _call(options: argparse.Namespace) -> int:
             await session.wait()
         finally:
             if options.events is not None:
-                _write_events(session, options.events)
+                session.events.write(options.events)
     print(_figures(session.turns))
     return _verdict(session)
 
 
 def _check_events(options: argparse.Namespace) -> None:
-    from patter_nb.audio.wav import check_writable
+    from patter_nb.files import check_writable
 
     for other in (options.question, options.answer):
         if options.events.resolve() == other.resolve():
             raise WrongUse(f"--events would write over {other}.", hint="Give the events another name.")
     check_writable(options.events)
-
-
-def _write_events(session: Session, path: Path) -> None:
-    try:
-        session.events.write(path)
-    except OSError as error:
-        raise PatterError(f"{path} could not be written: {error}", hint="Make room on the disk, or give another name.") from error
 
 
 def _agent(name: str) -> Agent:

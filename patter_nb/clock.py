@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import time
 from itertools import count
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 
 @runtime_checkable
@@ -23,6 +23,10 @@ class Clock(Protocol):
 
     async def sleep_until(self, t_ms: float) -> None:
         """Return once session time has reached `t_ms`."""
+        ...
+
+    async def wait_wall(self, outcome: asyncio.Future[Any], limit_s: float) -> bool:
+        """Whether `outcome` comes within `limit_s` seconds of wall time, however session time goes. It is not cancelled."""
         ...
 
 
@@ -42,11 +46,14 @@ class SystemClock:
         while (left := t_ms - self.now_ms()) > 0:  # noqa: ASYNC110  # time is what is waited for
             await asyncio.sleep(left / 1000.0)  # may wake a little early
 
+    async def wait_wall(self, outcome: asyncio.Future[Any], limit_s: float) -> bool:
+        return bool((await asyncio.wait([outcome], timeout=limit_s))[0])
+
 
 class ManualClock:
     """Session time moves only by `advance`. Sleepers are woken in order, and run when the event loop next gets its turn.
 
-    `wall` False makes wall time the same as session time, so that a test's measurements are exact.
+    `wall` False makes wall time the same as session time, so that a test's measurements are exact, and waits without a limit.
     """
 
     def __init__(self, *, wall: bool = False) -> None:
@@ -67,6 +74,9 @@ class ManualClock:
         waker = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (t_ms, next(self._order), waker))
         await waker
+
+    async def wait_wall(self, outcome: asyncio.Future[Any], limit_s: float) -> bool:
+        return bool((await asyncio.wait([outcome], timeout=limit_s if self._wall else None))[0])
 
     def advance(self, ms: float) -> None:
         """Move session time on by `ms` milliseconds and wake whoever slept until then. Time does not go back: `ValueError`."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import warnings
 from collections import deque
 
@@ -23,14 +24,18 @@ from patter_nb.pipeline.pipeline import Pipeline
 from patter_nb.pipeline.playback_queue import PlaybackQueue
 from patter_nb.step import State, next_due_ms, step
 from patter_nb.step.effects import Adopt, Effect, FlushPlayback, PausePlayback, Play, ResumePlayback, Shutdown
-from patter_nb.step.inputs import Due, Failure, Input, Start, Stop
+from patter_nb.step.inputs import Due, Failure, FrameHeard, Input, Start, Stop
+from patter_nb.step.scene import Happened
 from patter_nb.tasks import Tasks, as_patter_error, closing
 from patter_nb.transports.base import Played, Transport, TransportInput
 
 logger = logging.getLogger("patter_nb")
 
 PATIENCE_S = 60.0
-"""How long an unpaced transport waits for providers before its time runs on, so that the session's timeouts can act."""
+"""How long an unpaced transport waits for providers, in wall time, before its time runs on, so that the session's timeouts can act."""
+
+PASSING = (FrameHeard, Played, Due)
+"""Inputs that come with time alone, whether or not a provider gets on."""
 
 
 class Conductor:
@@ -43,14 +48,15 @@ class Conductor:
         self.log = Log(transport.output.sample_rate)
         self.loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[None] = self.loop.create_future()
-        self.tasks = Tasks(self._progressed, lambda error: self._fail("session", error))
+        self.tasks = Tasks(self._got_on, lambda error: self._fail("session", error))
         self._transport = transport
         self._door = Door(agent, name, self.clock, transport, self.tasks, self.feed, lambda: self.state.history, self._progressed)
         self._pipeline = Pipeline(self._door)
         self._playback = PlaybackQueue(self._door)
         self._inbox: deque[Input] = deque()
         self._alarm: tuple[float, asyncio.Task[None]] | None = None
-        self._progress = asyncio.Event()
+        self._progress: asyncio.Future[None] = self.loop.create_future()
+        self._gave_up = False
         self._origin_s = self.clock.wall_s()
         self._error: PatterError | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -59,7 +65,7 @@ class Conductor:
     async def start(self) -> None:
         """Load what can be loaded, greet, and begin to hear. Raises what fails at loading, with nothing left open."""
         try:
-            await self._pipeline.adopt(self.state.agent)
+            await self._pipeline.start(self.state.agent)
         except BaseException:
             await self._close()
             raise
@@ -73,6 +79,8 @@ class Conductor:
     def feed(self, given: Input) -> None:
         """Take in one input, in the session's loop. What the carrying out of a step feeds waits until that step is done."""
         self._inbox.append(given)
+        if not isinstance(given, PASSING):
+            self._gave_up = False
         if len(self._inbox) > 1:
             return
         try:
@@ -97,9 +105,15 @@ class Conductor:
         if stepped.events:
             wall_s = self.clock.wall_s() - self._origin_s
             for happened in stepped.events:
-                self.log.append(happened, now_ms, wall_s)
+                self._record(happened, now_ms, wall_s)
         for effect in stepped.effects:
             self._carry_out(effect)
+
+    def _record(self, happened: Happened, now_ms: float, wall_s: float) -> None:
+        try:
+            self.log.append(happened, now_ms, wall_s)
+        except Exception as error:  # noqa: BLE001  # a bug in a fold of our own: the step is completed, then the session ends with it
+            self._fail("session", error)
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -110,15 +124,11 @@ class Conductor:
                 self._playback.put(effect)
             case Adopt(agent):
                 self._door.agent = agent
-                self.tasks.spawn(self._adopt(agent), "changing the agent")
+                self.tasks.spawn(self._pipeline.adopt(agent), "changing the agent")
             case Shutdown():
                 self._closing = self.loop.create_task(self._close(), name=f"closing session {self.name}")
             case _:
                 self._pipeline.carry_out(effect)
-
-    async def _adopt(self, agent: Agent) -> None:
-        with self._door.reporting("session", None):
-            await self._pipeline.adopt(agent)
 
     # --- time
 
@@ -132,7 +142,7 @@ class Conductor:
             if not task.done() and armed_ms <= due_ms:
                 return
             task.cancel()
-        self._alarm = (due_ms, self.tasks.spawn(self._ring(due_ms), "timer"))
+        self._alarm = (due_ms, self.tasks.spawn(self._ring(due_ms), "timer", quiet=True))
 
     async def _ring(self, due_ms: float) -> None:
         await self.clock.sleep_until(due_ms)
@@ -152,7 +162,7 @@ class Conductor:
                     await self._take(given)
                     if not transport.paced:
                         await self._settled()
-                    if transport.exhausted and self.state.at_rest and not self._busy:
+                    if transport.exhausted and self.state.at_rest and (self._gave_up or not self._busy):
                         self.feed(Stop("the person has finished"))
                         return
         except Exception as error:  # noqa: BLE001  # a transport may be anybody's
@@ -163,32 +173,44 @@ class Conductor:
     async def _take(self, given: TransportInput) -> None:
         match given:
             case Frame():
-                self.log.heard.append(given.pcm)
-                probability = await self._pipeline.hear(given)
-                row = (len(self.log), self.clock.now_ms(), given.late_ms, probability, level_db(given.pcm))
-                self.log.frames.append(np.array(row, FRAME_VALUES))
+                await self._hear(given)
             case Played(position):
                 self.log.cursor.append(np.array((len(self.log), self.clock.now_ms(), position), CURSOR_VALUES))
                 self.feed(given)
             case _:
                 self.feed(given)
 
+    async def _hear(self, frame: Frame) -> None:
+        """Take in a frame. Its row is kept after the measurement and before the step: where a replay has to put it."""
+        self.log.heard.append(frame.pcm)
+        measured = await self._pipeline.probability(frame)
+        probability = math.nan if measured is None else measured
+        row = (len(self.log), self.clock.now_ms(), frame.late_ms, probability, level_db(frame.pcm))
+        self.log.frames.append(np.array(row, FRAME_VALUES))
+        if measured is not None:
+            self._pipeline.hear(frame, measured)
+
     @property
     def _busy(self) -> bool:
         return self._pipeline.busy or self._playback.busy or self.state.owed_words > 0
 
     async def _settled(self) -> None:
-        """Wait until nothing is under way. A provider that hangs holds time up only for so long."""
-        while self._busy and self.state.life == "live":
-            self._progress.clear()
-            try:
-                async with asyncio.timeout(PATIENCE_S):
-                    await self._progress.wait()
-            except TimeoutError:
-                return
+        """Wait until nothing is under way. A provider that hangs holds time up once; then time runs on until something gets on."""
+        while self._busy and self.state.life == "live" and not self._gave_up:
+            self._progress = self.loop.create_future()
+            self._gave_up = not await self.clock.wait_wall(self._progress, PATIENCE_S)
+        if not self._busy:
+            self._gave_up = False
 
     def _progressed(self) -> None:
-        self._progress.set()
+        """Look again whether something is under way."""
+        if not self._progress.done():
+            self._progress.set_result(None)
+
+    def _got_on(self) -> None:
+        """A piece of work has ended."""
+        self._gave_up = False
+        self._progressed()
 
     # --- the end
 

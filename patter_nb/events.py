@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from patter_nb.errors import PatterError
+from patter_nb.errors import AllProvidersFailed, PatterError, RateLimitError, TruncatedStream
 from patter_nb.llm.base import LLMChunk, Message
 
 Stage: TypeAlias = Literal["vad", "stt", "llm", "tool", "tts", "guardrail", "hook", "transform", "transport", "session"]
@@ -66,7 +66,7 @@ class AgentChanged(Body):
 
 @dataclass(frozen=True, slots=True)
 class StageFailed(Body):
-    """A stage failed. The running turn, if it needs the stage, ends; the session goes on unless a `session_stopped` follows."""
+    """A stage failed. A turn that needs it ends, and its `turn_ended` says so; the session goes on unless a `session_stopped` follows."""
 
     type: ClassVar[str] = "stage_failed"
     stage: Stage
@@ -75,11 +75,11 @@ class StageFailed(Body):
 
 @dataclass(frozen=True, slots=True)
 class Dropped(Body):
-    """Something arrived from an epoch that is over, and was thrown away."""
+    """Something arrived too late, and was thrown away: `of_epoch` is over, or (None: it is tied to none) its turn is."""
 
     type: ClassVar[str] = "dropped"
     what: str
-    of_epoch: int
+    of_epoch: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,10 +304,11 @@ class PlaybackEnded(Body):
 
 @dataclass(frozen=True, slots=True)
 class TurnEnded(Body):
-    """The answer is complete and its sound handed over, or the turn ended before that."""
+    """The answer is complete and its sound handed over, or the turn ended before that; `error` is the failure that ended it."""
 
     type: ClassVar[str] = "turn_ended"
     status: TurnStatus
+    error: PatterError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +362,15 @@ def body_to_dict(body: Body) -> dict[str, Any]:
 
 def error_to_dict(error: PatterError) -> dict[str, Any]:
     """An error's type, message and whatever else it knows."""
-    known = {"provider": error.provider, "model": error.model, "status": error.status, "code": error.code, "request_id": error.request_id, "hint": error.hint}
+    known: dict[str, Any] = {"provider": error.provider, "model": error.model, "status": error.status, "code": error.code}
+    known |= {"request_id": error.request_id, "hint": error.hint}
+    match error:
+        case RateLimitError():
+            known["retry_after_s"] = error.retry_after_s
+        case TruncatedStream():
+            known["partial_text"] = error.partial_text
+        case AllProvidersFailed():
+            known["errors"] = [_plain(one) for one in error.errors]
     return {"type": type(error).__name__, "message": error.message, **{key: value for key, value in known.items() if value is not None}}
 
 
@@ -373,6 +382,8 @@ def _plain(value: object) -> Any:
             return _plain(value.to_dict())
         case PatterError():
             return error_to_dict(value)
+        case BaseException():
+            return {"type": type(value).__name__, "message": str(value)}
         case Mapping():
             return {str(key): _plain(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():

@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from json import dumps
 from os import PathLike
-from typing import IO, overload
+from typing import IO, Any, overload
 
 import numpy as np
 
 from patter_nb.audio.frames import SAMPLE_RATE
 from patter_nb.audio.tracks import PcmTrack, ValueTrack
 from patter_nb.events import Body, Event
+from patter_nb.files import whole_file
 from patter_nb.step.scene import Happened
 
 logger = logging.getLogger("patter_nb")
 
-FRAME_VALUES = np.dtype([("after_seq", "<u4"), ("t_ms", "<f4"), ("late_ms", "<f4"), ("probability", "<f2"), ("level_db", "<f2")])
-"""One row per captured frame: which event it came after, session time, lateness, voice probability, level in dBFS."""
+FRAME_VALUES = np.dtype([("after_seq", "<u4"), ("t_ms", "<f8"), ("late_ms", "<f4"), ("probability", "<f4"), ("level_db", "<f2")])
+"""One row per captured frame: how many events came before it, session time, lateness, voice probability, level in dBFS.
 
-CURSOR_VALUES = np.dtype([("after_seq", "<u4"), ("t_ms", "<f4"), ("position", "<u4")])
+The probability is exactly what the session decided on, and NaN where no detector measured the frame: then it was not taken in at all.
+"""
+
+CURSOR_VALUES = np.dtype([("after_seq", "<u4"), ("t_ms", "<f8"), ("position", "<u4")])
 """One row per report of the playback cursor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """The sound of a session: `heard` from the person at 16 kHz, `spoken` by the agent, at its own `rate`, on the output axis.
+
+    Both are mono PCM16 and still grow while the session is live; `np.asarray(audio.heard)` is what there is now.
+    """
+
+    heard: PcmTrack
+    spoken: PcmTrack
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
+        from patter_nb.display import mimebundle
+
+        return mimebundle(self)
 
 
 class Log(Sequence[Event]):
@@ -33,6 +55,7 @@ class Log(Sequence[Event]):
 
     def __init__(self, sample_rate: int) -> None:
         self._events: list[Event] = []
+        self._folds: list[Callable[[Event], None]] = []
         self._listeners: list[Callable[[Event], None]] = []
         self.heard = PcmTrack(SAMPLE_RATE)
         self.spoken = PcmTrack(sample_rate)
@@ -40,15 +63,32 @@ class Log(Sequence[Event]):
         self.cursor: ValueTrack[np.void] = ValueTrack(CURSOR_VALUES)
 
     def append(self, happened: Happened, t_ms: float, wall_s: float) -> Event:
-        """Number and stamp what happened, keep it, and tell the listeners. One that fails is logged; what it reads goes on."""
+        """Number and stamp what happened, keep it, and tell the folds, then the listeners.
+
+        A listener that fails is logged; what it reads goes on. What a fold raises travels, after the listeners were told.
+        """
         event = Event(len(self._events), t_ms, wall_s, happened.epoch, happened.turn, happened.body)
         self._events.append(event)
+        try:
+            for fold in self._folds:
+                fold(event)
+        except BaseException:
+            self._folds.clear()  # from here on they would tell something else than the log
+            raise
+        finally:
+            self._tell(event)
+        return event
+
+    def _tell(self, event: Event) -> None:
         for listener in tuple(self._listeners):
             try:
                 listener(event)
             except Exception:  # anybody's
                 logger.exception("a listener to the log failed at event %d, %s", event.seq, event.type)
-        return event
+
+    def add_fold(self, fold: Callable[[Event], None]) -> None:
+        """Tell `fold`, which is part of the session, of each new event before any listener is."""
+        self._folds.append(fold)
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Call `listener` with each new event, from within the session's loop. Returns what ends that."""
@@ -60,13 +100,16 @@ class Log(Sequence[Event]):
         return [event for event in self._events if isinstance(event.body, kinds)]
 
     def write(self, target: str | PathLike[str] | IO[str]) -> None:
-        """Write events.jsonl: one JSON object a line, as in `Event.to_dict`."""
+        """Write events.jsonl: one JSON object a line, as in `Event.to_dict`, with null for NaN and infinity, which JSON does not have.
+
+        A path gets the whole file or stays as it was; `PatterError` when it cannot be written.
+        """
+        lines = (dumps(_finite(event.to_dict()), ensure_ascii=False, allow_nan=False) + "\n" for event in self._events)
         if isinstance(target, (str, PathLike)):
-            with open(target, "w", encoding="utf-8", errors="backslashreplace") as file:  # a lone surrogate then is a JSON escape
-                self.write(file)
-            return
-        for event in self._events:
-            target.write(dumps(event.to_dict(), ensure_ascii=False) + "\n")
+            with whole_file(target) as file:
+                file.writelines(line.encode("utf-8", "backslashreplace") for line in lines)  # a lone surrogate then is a JSON escape
+        else:
+            target.writelines(lines)
 
     @overload
     def __getitem__(self, index: int) -> Event: ...
@@ -89,3 +132,16 @@ class Log(Sequence[Event]):
         from patter_nb.display import mimebundle
 
         return mimebundle(self)
+
+
+def _finite(value: Any) -> Any:
+    """`value` with None for every number that JSON cannot hold."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {name: _finite(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+        case _:
+            return value

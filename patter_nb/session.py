@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Literal, TypeVar, overload
+from weakref import WeakSet
 
 from patter_nb.agent import PARTS, Agent, describe_change, reject_unknown
 from patter_nb.conductor import Conductor
 from patter_nb.errors import PatterConfigError, RequestTimeout
 from patter_nb.events import AgentChanged, Event, LLMChunked, SessionState, SessionStopped, TurnEnded, TurnHeard, TurnOffered, TurnStarted
 from patter_nb.llm.base import LLMChunk, Message
-from patter_nb.log import Log
+from patter_nb.log import Audio, Log
 from patter_nb.step.inputs import Accept, Failure, Say, Stop, Swap
 from patter_nb.tools.tool import Tool, tool
 from patter_nb.transports.base import Transport, Typed
@@ -19,6 +20,9 @@ from patter_nb.turns import ToolCall, Turn, Turns
 from patter_nb.vad import with_ears
 
 Result = TypeVar("Result")
+
+_sessions: WeakSet[Session] = WeakSet()
+"""Every session made here and still kept, so that two live ones do not share ears."""
 
 
 def _part(name: str, doc: str) -> property:
@@ -33,13 +37,15 @@ class Session:
     """
 
     def __init__(self, agent: Agent, *, transport: Transport, name: str = "main") -> None:
+        _require_own_ears(agent, None)
         self.name = name
         self.turns = Turns()
         """All turns so far, folded from the log."""
         self.transport = transport
         self._conductor = Conductor(agent, transport, name)
         self._started = asyncio.Event()
-        self._conductor.log.subscribe(self.turns.fold)
+        self._conductor.log.add_fold(self.turns.fold)
+        _sessions.add(self)
 
     @property
     def agent(self) -> Agent:
@@ -67,9 +73,9 @@ class Session:
         return [call for turn in self.turns for call in turn.tool_calls]
 
     @property
-    def audio(self) -> Log:
+    def audio(self) -> Audio:
         """The sound beside the log: `.heard` of the person at 16 kHz, `.spoken` of the agent on the output axis, both int16."""
-        return self._conductor.log
+        return Audio(self.events.heard, self.events.spoken)
 
     @property
     def history(self) -> tuple[Message, ...]:
@@ -115,6 +121,7 @@ class Session:
     async def _ask(self, text: str, timeout_s: float | None) -> Turn:
         self._require_live()
         self._conductor.feed(Typed(text))
+        self._require_live()
         turn = self.turns[-1]
         if timeout_s is None:
             return await self._over(turn)
@@ -241,6 +248,7 @@ class Session:
 
     def _change(self, agent: Agent, when: Literal["turn", "now"]) -> AgentChanged:
         self._require_live()
+        _require_own_ears(agent, self)
         changed = AgentChanged(describe_change(self.agent, agent), when)
         self._conductor.feed(Swap(agent, when))
         return changed
@@ -295,6 +303,19 @@ class Session:
         from patter_nb.display import mimebundle
 
         return mimebundle(self)
+
+
+def _require_own_ears(agent: Agent, session: Session | None) -> None:
+    """Raise when another live session hears with this agent's speech-to-text or detector: each keeps the sound of one person."""
+    for other in tuple(_sessions):
+        if other is session or other.is_over:
+            continue
+        for name, part, theirs in (("stt", agent.stt, other.stt), ("vad", agent.vad, other.vad)):
+            if part is not None and part is theirs:
+                raise PatterConfigError(
+                    f"{name}={type(part).__name__} is in use by the session {other.name!r}, which is live.",
+                    hint=f"Make one for each session: {name}={type(part).__name__}(...). Or end the other: await session.stop().",
+                )
 
 
 def _require_text(verb: str, text: object) -> None:

@@ -26,7 +26,8 @@ async def closing(iterator: AsyncIterator[Item]) -> AsyncIterator[AsyncIterator[
 class Tasks:
     """Owns the tasks of a session, so that none outlives it and no exception is lost.
 
-    `on_end` is called after each task; `on_crash` with the exception of a task that failed where nothing should.
+    `on_end` is called after each task that is not `quiet`, as a timer is; `on_crash` with the exception of one that failed where
+    nothing should.
     """
 
     def __init__(self, on_end: Callable[[], None], on_crash: Callable[[BaseException], None]) -> None:
@@ -34,18 +35,19 @@ class Tasks:
         self._on_end = on_end
         self._on_crash = on_crash
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None], name: str, *, quiet: bool = False) -> asyncio.Task[None]:
         """Run `work` in the session's loop."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._running.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(lambda task: self._ended(task, quiet))
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None], quiet: bool) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_crash(error)
-        self._on_end()
+        if not quiet:
+            self._on_end()
 
     async def cancel(self) -> None:
         """Cancel everything but the caller, and wait until it has ended."""

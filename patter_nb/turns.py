@@ -20,7 +20,6 @@ from patter_nb.events import (
     SentenceReady,
     SessionStarted,
     SpeechStopped,
-    StageFailed,
     ToolCalled,
     ToolEnded,
     TranscriptFinal,
@@ -87,9 +86,18 @@ class Turn:
     """One turn of the conversation. It is kept up to date by its session; nobody else changes it.
 
     `agent_text` is what the agent says, after guardrails; `heard_text` what the person really heard of it, settled when
-    playback has ended. `usage` sums the tokens of all requests; `cost` is in USD, None when a price is unknown. `latency`
-    holds milliseconds: "endpointing", "stt", "llm_first_token", "tools", "tts_first_audio", "response" (from the person's last
-    voice to the agent's first audible sample), each only where it was measured.
+    playback has ended. `usage` sums the tokens of all requests; `cost` is in USD, None when a price is unknown. `error` is the
+    failure that ended the turn. `latency` holds milliseconds, each only where it was measured:
+
+        response          from the person's last voice to the agent's first audible sample
+        endpointing       from the last voice until the turn was complete; "stt", until its words stood, lies within it
+        llm_first_token   from the first request to the first thing the model sent
+        tools             while tools ran, until the answer's first piece or any sound
+        tts_first_audio   from the answer's first piece that sounds to its first sound
+        filler            from the turn's start to the filler's first sound, where that came before the answer's
+        playback          from the first sound handed over to the first one heard
+
+    They do not overlap: of a response without filler they leave what the model took for its first sentence and for other rounds.
     """
 
     id: int
@@ -106,6 +114,7 @@ class Turn:
     error: PatterError | None = None
     _pieces: dict[int, str] = field(default_factory=dict, repr=False)
     _fillers: set[int] = field(default_factory=set, repr=False)
+    _marks: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def provider(self) -> str | None:
@@ -150,7 +159,6 @@ class Turns(Sequence[Turn]):
     def __init__(self) -> None:
         self._turns: dict[int, Turn] = {}
         self._voice: dict[str, float] = {}
-        self._marks: dict[str, float] = {}
         self._rate: int | None = None
         self._sounds_from = 0
 
@@ -170,10 +178,10 @@ class Turns(Sequence[Turn]):
             return
         if isinstance(body, TurnStarted):
             turn = self._turns[event.turn] = Turn(event.turn, body.source, body.text)
-            self._marks = {"turn": now, **(self._voice if body.source == "speech" else {})}
-            _measure(turn, "endpointing", self._marks, "last_voice", now)
-            if "words" in self._marks:
-                _measure(turn, "stt", self._marks, "last_voice", self._marks["words"])
+            turn._marks |= {"turn": now, **(self._voice if body.source == "speech" else {})}
+            _measure(turn, "endpointing", "last_voice", now)
+            if "words" in turn._marks:
+                _measure(turn, "stt", "last_voice", turn._marks["words"])
             return
         turn = self._turns[event.turn]
         if isinstance(body, (LLMRequested, LLMChunked, ToolCalled, ToolEnded)):
@@ -185,48 +193,46 @@ class Turns(Sequence[Turn]):
         match body:
             case LLMRequested():
                 turn.requests.append(LLMRequest(body.round, body.provider, body.model, body.costs, body.carried, body.messages))
-                self._marks[f"asked {body.round}"] = now
-            case LLMChunked(round, chunk):
-                self._fold_chunk(turn, round, chunk, now)
+                turn._marks.setdefault("asked", now)
+            case LLMChunked(chunk=chunk):
+                turn.requests[-1].chunks.append(chunk)
+                if chunk.type in ("text", "reasoning", "tool_call"):
+                    _measure(turn, "llm_first_token", "asked", now)
             case ToolCalled(id, name, arguments):
-                self._marks[f"called {id}"] = now
-                if not any(call.status == "running" for call in turn.tool_calls):
-                    self._marks["tools"] = now
+                turn._marks[f"called {id}"] = now
+                if "voice" not in turn._marks:
+                    turn._marks.setdefault("tools", now)
                 turn.tool_calls.append(ToolCall(id, name, parsed_arguments(arguments)))
             case ToolEnded():
                 self._end_tool(turn, body, now)
 
-    def _fold_chunk(self, turn: Turn, round: int, chunk: LLMChunk, now: float) -> None:
-        turn.requests[-1].chunks.append(chunk)
-        if chunk.type in ("text", "reasoning", "tool_call") and "llm_first_token" not in turn.latency:
-            _measure(turn, "llm_first_token", self._marks, f"asked {round}", now)
-
     def _end_tool(self, turn: Turn, body: ToolEnded, now: float) -> None:
-        took = (now - self._marks.get(f"called {body.id}", now)) * 1000
+        took = (now - turn._marks.get(f"called {body.id}", now)) * 1000
         for place, call in enumerate(turn.tool_calls):
             if call.id == body.id and call.status == "running":
                 result = body.content if body.status == "completed" else None
                 turn.tool_calls[place] = replace(call, result=result, error=body.error, status=body.status, duration_ms=round(took, 1))
-        if not any(call.status == "running" for call in turn.tool_calls) and "tools" in self._marks:
-            turn.latency["tools"] = round(turn.latency.get("tools", 0.0) + (now - self._marks["tools"]) * 1000, 1)
+        if not any(call.status == "running" for call in turn.tool_calls):
+            _stop_tools(turn, now)
 
     def _fold_speech(self, turn: Turn, body: object, now: float) -> None:
         match body:
             case SentenceReady(index, kind="filler"):
                 turn._fillers.add(index)
+            case SentenceReady(index):
+                turn._marks[f"ready {index}"] = now
+                _begin_voice(turn, now)
             case SentenceChecked(index, text):
                 self._set_piece(turn, index, text)
             case AudioSent() | PlaybackStarted() | PlaybackEnded():
                 self._fold_sound(turn, body, now)
-            case StageFailed(error=error):
-                turn.error = error
             case TurnOffered():
                 turn.status = "offered"
             case TurnAccepted():
                 turn.status = "running"
-                self._marks = {"turn": now}
-            case TurnEnded(status):
-                turn.status = status
+                turn._marks = {"turn": now}
+            case TurnEnded(status, error):
+                turn.status, turn.error = status, error
             case TurnHeard(text, interrupted):
                 turn.heard_text = text
                 if interrupted and turn.status == "completed":
@@ -234,12 +240,17 @@ class Turns(Sequence[Turn]):
 
     def _fold_sound(self, turn: Turn, body: AudioSent | PlaybackStarted | PlaybackEnded, now: float) -> None:
         match body:
-            case AudioSent() if "tts_first_audio" not in turn.latency:
-                _measure(turn, "tts_first_audio", self._marks, "turn", now)
+            case AudioSent(index):
+                turn._marks.setdefault("sound", now)
+                _begin_voice(turn, now)
+                if index not in turn._fillers:
+                    _measure(turn, "tts_first_audio", f"ready {index}", now)
+                elif "tts_first_audio" not in turn.latency:
+                    _measure(turn, "filler", "turn", now)
             case PlaybackStarted(position):
                 self._sounds_from = position
-                if "response" not in turn.latency:
-                    _measure(turn, "response", self._marks, "last_voice", now)
+                _measure(turn, "playback", "sound", now)
+                _measure(turn, "response", "last_voice", now)
             case PlaybackEnded(position) if self._rate is not None:
                 turn.heard_ms = (turn.heard_ms or 0.0) + (position - self._sounds_from) * 1000 / self._rate
 
@@ -270,9 +281,22 @@ class Turns(Sequence[Turn]):
         return mimebundle(self)
 
 
-def _measure(turn: Turn, name: str, marks: Mapping[str, float], since: str, now: float) -> None:
-    if since in marks:
-        turn.latency[name] = round((now - marks[since]) * 1000, 1)
+def _measure(turn: Turn, name: str, since: str, now: float) -> None:
+    """Keep how long ago the mark `since` was, the first time."""
+    if since in turn._marks and name not in turn.latency:
+        turn.latency[name] = round((now - turn._marks[since]) * 1000, 1)
+
+
+def _begin_voice(turn: Turn, now: float) -> None:
+    """From here on the voice is waited for, or heard: whatever tools still do, nobody waits for them alone."""
+    turn._marks.setdefault("voice", now)
+    _stop_tools(turn, now)
+
+
+def _stop_tools(turn: Turn, now: float) -> None:
+    since = turn._marks.pop("tools", None)
+    if since is not None:
+        turn.latency["tools"] = round(turn.latency.get("tools", 0.0) + (now - since) * 1000, 1)
 
 
 def parsed_arguments(arguments: str) -> Mapping[str, Any] | str:

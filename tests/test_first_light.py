@@ -12,7 +12,7 @@ from patter_nb.audio.frames import AudioFormat, Frame, Pcm
 from patter_nb.audio.resampling import resample
 from patter_nb.audio.wav import read_wav
 from patter_nb.demo import agent as demo_agent
-from patter_nb.events import AudioSent, PlaybackStarted, SpeechStarted, SpeechStopped, TranscriptFinal
+from patter_nb.events import AudioSent, PlaybackStarted, SessionStarted, SpeechStarted, SpeechStopped, TranscriptFinal
 from patter_nb.stt.moonshine import MoonshineSTT
 from patter_nb.testing import ScriptedLLM
 
@@ -68,7 +68,8 @@ async def test_a_spoken_question_is_answered_in_speech(tmp_path: Path) -> None:
     pcm, rate = read_wav(answer)
     assert rate == 16_000
     (began,) = session.events.of(PlaybackStarted)
-    before = int(began.t_ms * 16) - 16_000 // 10
+    (started,) = session.events.of(SessionStarted)
+    before = int((began.t_ms - started.t_ms) * 16) - 16_000 // 10
     assert not pcm[:before].any(), "the agent is silent until it answers"
     heard_again = await words_in(pcm)
     assert "paris" in heard_again and "degrees" in heard_again

@@ -15,10 +15,22 @@ from talking import one_utterance, settle, silence, talking
 
 from patter_nb.agent import Guardrail
 from patter_nb.clock import ManualClock
-from patter_nb.errors import ServerError
-from patter_nb.events import EVENT_TYPES, Event, LLMChunked, MicrophoneMuted, SessionStarted, StageFailed
+from patter_nb.errors import PatterError, ServerError
+from patter_nb.events import (
+    EVENT_TYPES,
+    Event,
+    LLMChunked,
+    MicrophoneMuted,
+    SessionStarted,
+    SpeechStarted,
+    SpeechStopped,
+    StageFailed,
+    TranscriptFinal,
+)
 from patter_nb.llm.base import LLMChunk
 from patter_nb.log import Log
+from patter_nb.step import State, step
+from patter_nb.step.inputs import FrameHeard, Input
 from patter_nb.step.scene import Happened
 from patter_nb.testing import Call, RecordedVAD, ScriptedLLM, ScriptedSTT, ScriptedTTS
 
@@ -88,8 +100,30 @@ def test_it_can_be_written_into_an_open_file() -> None:
 
 
 def test_a_path_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="nowhere"):
+    with pytest.raises(PatterError, match=r"nowhere.*cannot be written") as raised:
         log_of("Hi").write(tmp_path / "nowhere" / "events.jsonl")
+    assert raised.value.hint
+
+
+def test_a_log_that_fails_to_be_written_leaves_the_file_that_was_there(tmp_path: Path) -> None:
+    log, path = log_of("Hi"), tmp_path / "events.jsonl"
+    log._events.append(None)  # type: ignore[arg-type]  # writing breaks off after the first line
+    path.write_text("before")
+    with pytest.raises(AttributeError):
+        log.write(path)
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_a_number_that_json_does_not_have_is_null(number: float) -> None:
+    log, target = Log(16_000), io.StringIO()
+    log.append(Happened(1, 1, TranscriptFinal("Hi", number)), 0.0, 0.0)
+    log.append(Happened(1, 1, LLMChunked(1, LLMChunk("text", extra={"at": [1.5, number]}))), 0.0, 0.0)
+    log.write(target)
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in target.getvalue().splitlines()]
+    assert rows[0]["confidence"] is None
+    assert rows[1]["chunk"]["extra"] == {"at": [1.5, None]}
 
 
 def test_numbers_and_stamps_are_the_logs_own() -> None:
@@ -143,6 +177,40 @@ async def test_frames_and_cursor_lie_beside_the_events() -> None:
     assert cursor["position"][-1] == len(session.events.spoken)
 
 
+async def test_a_frame_stands_where_the_session_took_it_in() -> None:
+    parts: dict[str, Any] = {"stt": ScriptedSTT(["Hi"]), "vad": one_utterance(), "tts": ScriptedTTS()}
+    async with talking(transport=silence(3), llm=ScriptedLLM(["Hello."]), first_message="Hi!", **parts) as session:
+        await session.wait()
+    rows = {float(row["t_ms"]): row for row in np.asarray(session.events.frames)}
+    for event in session.events.of(SpeechStarted, SpeechStopped):
+        assert rows[event.t_ms]["after_seq"] == event.seq
+
+
+async def test_what_the_session_decided_on_is_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[float] = []
+
+    def watching(state: State, now_ms: float, given: Input) -> Any:
+        if isinstance(given, FrameHeard):
+            taken.append(given.probability)
+        return step(state, now_ms, given)
+
+    monkeypatch.setattr("patter_nb.conductor.step", watching)
+    measured = np.random.default_rng(3).uniform(0.0, 0.4, 60)
+    async with talking(transport=silence(1), llm=ScriptedLLM([]), stt=ScriptedSTT([]), vad=RecordedVAD(measured)) as session:
+        await session.wait()
+    kept = np.asarray(session.events.frames)["probability"]
+    assert [float(probability) for probability in kept] == taken
+    assert np.allclose(kept[:50], measured[:50], atol=1e-7)
+
+
+async def test_a_frame_that_nothing_measured_has_no_probability() -> None:
+    async with talking(transport=silence(1), llm=ScriptedLLM([])) as session:
+        await session.wait()
+    kept = np.asarray(session.events.frames)["probability"]
+    assert len(kept) == 50
+    assert np.isnan(kept).all()
+
+
 async def test_a_long_conversation_grows_by_what_was_said_and_no_more() -> None:
     turns = 120
     tts = ScriptedTTS(ms_per_char=1)
@@ -166,5 +234,5 @@ async def test_a_long_conversation_grows_by_what_was_said_and_no_more() -> None:
         assert len(session._conductor.tasks._running) <= 4
         assert len(session._conductor._pipeline._thinker._checks) <= 1
         assert len(session._conductor._pipeline._thinker._tools) <= 1
-        assert len(session.turns._marks) <= 10
+        assert all(len(turn._marks) <= 10 for turn in session.turns)
         assert len(session.events) / turns == pytest.approx(len(session.events[: len(session.events) // 2]) / (turns / 2), rel=0.1)

@@ -359,7 +359,7 @@ async def test_row_35_what_is_empty_is_kept() -> None:
     executor = NoTools(tools)
     variables: dict[str, str] = {}
     agent = Patter().agent("Hi {name}", variables=variables, executor=executor, llm=Falsy([Call("late"), "Done."]))
-    assert agent.variables is variables
+    assert agent.variables == variables
     assert agent.executor is executor
     variables["name"] = "Ann"
     tools["late"] = Tool("late", handler=lambda: "in time")

@@ -217,13 +217,61 @@ async def test_a_start_that_failed_leaves_nothing_open(tmp_path: Path) -> None:
         async def aclose(self) -> None:
             self.closed = True
 
+    class Watched(WavTransport):
+        closed = False
+
+        async def aclose(self) -> None:
+            self.closed = True
+            await super().aclose()
+
     answer = tmp_path / "answer.wav"
+    answer.write_bytes(b"an older answer")
     before = asyncio.all_tasks()
-    transport = WavTransport((np.zeros(1600, np.int16), 16_000), answer, paced=False)
+    transport = Watched((np.zeros(1600, np.int16), 16_000), answer, paced=False)
     with pytest.raises(PatterError, match="no ears"):
         await phone.serve(agent(stt=Deaf([]), vad=RecordedVAD([])), transport=transport)
     assert asyncio.all_tasks() == before
-    assert answer.exists(), "the transport was not closed"
+    assert transport.closed
+    assert answer.read_bytes() == b"an older answer", "no call was made that could replace it"
+
+
+# --- ears
+
+
+@pytest.mark.parametrize("part", ["stt", "vad"])
+async def test_two_live_sessions_do_not_share_their_ears(part: str) -> None:
+    parts: dict[str, Any] = {"stt": ScriptedSTT([]), "vad": RecordedVAD([])}
+    shared = parts[part]
+    others: dict[str, Any] = {"stt": ScriptedSTT([]), "vad": RecordedVAD([]), part: shared}
+    async with phone.serve(agent(**parts), name="one"), phone.serve(agent(), name="two") as two:
+        with pytest.raises(PatterConfigError, match=rf"{part}=.* in use by the session 'one'.*Make one for each session"):
+            await phone.serve(agent(**others), name="three")
+        with pytest.raises(PatterConfigError, match="in use by the session 'one'"):
+            two.use(**others)
+        assert two.stt is None, "a rejected value leaves the old one"
+    async with phone.serve(agent(**others), name="three") as three:
+        assert three.state == "ready"
+
+
+async def test_the_same_ears_serve_again_under_the_same_name() -> None:
+    parts: dict[str, Any] = {"stt": ScriptedSTT([]), "vad": RecordedVAD([])}
+    async with phone.serve(agent(**parts)) as session:
+        assert await phone.serve(agent(**parts)) is session
+
+
+async def test_a_detector_begins_anew_in_each_session() -> None:
+    class Counted(RecordedVAD):
+        resets = 0
+
+        def reset(self) -> None:
+            self.resets += 1
+
+    vad, stt = Counted([]), ScriptedSTT([])
+    for count in (1, 2):
+        async with phone.serve(agent(stt=stt, vad=vad), transport=silence(1)) as session:
+            session.use(system_prompt="New.")
+            await session.wait()
+        assert vad.resets == count
 
 
 async def test_a_session_is_adopted_from_another_thread() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -146,8 +147,24 @@ async def test_a_timeout_fails_the_turn_and_the_next_one_works() -> None:
         assert turn.status == "failed"
         assert isinstance(turn.error, RequestTimeout)
         assert "5 s" in str(turn.error)
-        assert turn.agent_text.endswith("Sorry, that took too long.")
+        assert "Sorry" not in turn.agent_text, "the caller knows, and the person was told nothing by a voice that may hang"
         assert (await session.ask("Again?", timeout_s=5)).status == "completed"
+
+
+async def test_a_timeout_holds_also_where_the_voice_hangs() -> None:
+    class Hung(ScriptedTTS):
+        async def synthesize(self, text: Any) -> AsyncIterator[Any]:
+            await asyncio.Event().wait()
+            yield
+
+    clock = ManualClock()
+    async with talking(clock=clock, llm=ScriptedLLM(["Here you are."]), tts=Hung(), error_message="Sorry.") as session:
+        asking = asyncio.create_task(session.ask("Well?", timeout_s=1))
+        await until(lambda: bool(session.events.of(SentenceReady)))
+        clock.advance(1000)
+        turn = await asking
+        assert (turn.status, clock.now_ms()) == ("failed", 1000)
+        assert "1 s" in str(turn.error)
 
 
 async def test_a_timeout_holds_also_after_a_change_in_the_middle_of_the_answer() -> None:
@@ -368,6 +385,36 @@ async def test_a_fault_in_the_machinery_is_not_swallowed(caplog: pytest.LogCaptu
     assert [body.stage for body in bodies(session, StageFailed)] == ["session"]
 
 
+@pytest.mark.parametrize("at", ["turn_started", "llm_requested", "turn_ended", "session_stopped"])
+async def test_a_bug_in_a_fold_of_our_own_ends_the_session_with_it(at: str, caplog: pytest.LogCaptureFixture) -> None:
+    told: list[str] = []
+
+    def fold(event: Event) -> None:
+        if event.type == at:
+            raise ZeroDivisionError("a bug in a fold")
+
+    before = asyncio.all_tasks()
+    session = await Patter().serve(Patter().agent(llm=ScriptedLLM(["Fine."])), transport=KeyboardTransport(ManualClock()))
+    session.events.subscribe(lambda event: told.append(event.type))
+    session.events.add_fold(fold)
+    with contextlib.suppress(PatterConfigError):
+        await session.ask("Hi")
+    with pytest.raises(PatterError, match="a bug in a fold"):
+        await session.stop()
+    assert told == [event.type for event in session.events][-len(told) :], "listeners were told everything"
+    assert {at, "session_stopped"} <= set(told)
+    assert "a bug in a fold" in caplog.text
+    assert asyncio.all_tasks() == before
+
+
+async def test_the_turns_are_folded_before_any_listener_is_told() -> None:
+    seen: list[int] = []
+    async with talking(llm=ScriptedLLM(["Fine."])) as session:
+        session.events.subscribe(lambda event: seen.append(len(session.turns)) if event.type == "turn_started" else None)
+        await session.ask("Hi")
+    assert seen == [1]
+
+
 async def test_a_recording_that_ends_ends_the_session() -> None:
     async with talking(transport=silence(1), llm=ScriptedLLM([]), stt=ScriptedSTT([]), vad=RecordedVAD([])) as session:
         await session.wait()
@@ -447,7 +494,7 @@ async def test_a_rejected_value_leaves_the_old_one(parts: dict[str, Any], error:
 async def test_every_property_is_read_and_set(name: str, value: object) -> None:
     async with talking(llm=ScriptedLLM([]), vad=RecordedVAD([])) as session:
         setattr(session, name, value)
-        assert getattr(session, name) is value
+        assert getattr(session, name) == value
         assert list(bodies(session, AgentChanged)[-1].changes) == [name]
 
 
@@ -676,6 +723,8 @@ async def test_the_sound_lies_beside_the_log() -> None:
     async with talking(transport=silence(3), **parts) as session:
         await session.wait()
     assert len(session.audio.spoken) == len("Hello.") * 60 * 16
-    assert len(session.audio.heard) == len(session.audio.frames) * 320
+    assert len(session.audio.heard) == len(session.events.frames) * 320
+    assert np.asarray(session.audio.heard).dtype == np.int16
+    assert "heard: " in session.audio._repr_mimebundle_()["text/plain"]
     assert len(session.audio.heard) >= 3 * 16_000
     assert repr(session) == "<Session 'test': stopped, 1 turns>"

@@ -77,8 +77,49 @@ def test_a_spoken_turn_with_its_latencies() -> None:
     (turn,) = fold(SPOKEN)
     assert (turn.id, turn.source, turn.user_text, turn.agent_text, turn.heard_text) == (1, "speech", "Weather?", "Sunny!", "Sunny!")
     assert turn.latency == pytest.approx(
-        {"endpointing": 500, "stt": 300, "llm_first_token": 400, "tools": 500, "tts_first_audio": 1800, "response": 2500}, abs=0.11
+        {"endpointing": 500, "stt": 300, "llm_first_token": 400, "tools": 500, "tts_first_audio": 200, "playback": 200, "response": 2500},
+        abs=0.11,
     )
+
+
+def test_tools_that_run_on_while_the_voice_begins_are_counted_once() -> None:
+    happened: list[tuple[float, int | None, Body]] = [
+        (10.2, None, SpeechStopped(160_000, 200.0)),
+        (10.5, 1, TurnStarted("speech", "Weather?")),
+        (10.5, 1, asked()),
+        (11.0, 1, text("Let me see. ")),
+        (11.0, 1, SentenceReady(0, 1, "*")),
+        (11.1, 1, SentenceReady(1, 1, "Let me see. ")),
+        (11.1, 1, ToolCalled("a", "look", "{}")),
+        (11.4, 1, AudioSent(1, 0, 1600)),
+        (11.6, 1, PlaybackStarted(0)),
+        (14.0, 1, ToolEnded("a", "look", "completed", "found")),
+    ]
+    (turn,) = fold(happened)
+    measured = {"endpointing": 500, "llm_first_token": 500, "tts_first_audio": 300, "playback": 200, "response": 1600}
+    assert turn.latency == pytest.approx(measured, abs=0.11)
+
+
+def test_tools_count_until_a_filler_sounds() -> None:
+    (turn,) = fold(
+        [
+            *SPOKEN[:7],
+            (11.3, 1, SentenceReady(0, 0, "One moment.", "filler")),
+            (11.4, 1, AudioSent(0, 0, 1600)),
+            (11.5, 1, PlaybackStarted(0)),
+            *SPOKEN[7:11],
+            (12.1, 1, SentenceReady(1, 2, "Sunny.")),
+            (12.3, 1, AudioSent(1, 1600, 3200)),
+        ]
+    )
+    measured = {"llm_first_token": 400, "tools": 300, "filler": 900, "tts_first_audio": 200, "playback": 100, "response": 1500}
+    assert turn.latency == pytest.approx({"endpointing": 500, "stt": 300, **measured}, abs=0.11)
+
+
+def test_an_offered_turn_takes_nothing_from_the_one_that_runs() -> None:
+    offer: list[tuple[float, int | None, Body]] = [(11.7, 2, TurnStarted("speech", "Hello")), (11.7, 2, TurnOffered("Hello", 6000))]
+    (alone,), (running, _) = fold(SPOKEN), fold([*SPOKEN[:9], *offer, *SPOKEN[9:]])
+    assert running.latency == alone.latency
 
 
 def test_calls_at_once_take_as_long_as_the_longest() -> None:
@@ -94,7 +135,7 @@ def test_rounds_of_calls_add_up() -> None:
         (14.0, 1, ToolCalled("c", "look", "")),
         (14.2, 1, ToolEnded("c", "look", "cancelled", "{}", "interrupted")),
     ]
-    (turn,) = fold([*SPOKEN[:12], *second])
+    (turn,) = fold([*SPOKEN[:10], *second])
     assert turn.latency["tools"] == pytest.approx(700, abs=0.11)
     assert turn.tool_calls[-1] == ToolCall("c", "look", {}, None, "interrupted", "cancelled", 200.0)
 
@@ -111,10 +152,12 @@ def test_a_typed_turn_after_a_spoken_one_borrows_nothing() -> None:
         (20.0, 2, TurnStarted("typed", "Hi")),
         (20.1, 2, asked()),
         (20.3, 2, text("Ho")),
+        (20.3, 2, SentenceReady(0, 1, "Ho")),
         (20.5, 2, AudioSent(0, 0, 10)),
         (20.6, 2, PlaybackStarted(0)),
     ]
-    assert fold([*SPOKEN, *typed])[1].latency == pytest.approx({"llm_first_token": 200, "tts_first_audio": 500}, abs=0.11)
+    measured = {"llm_first_token": 200, "tts_first_audio": 200, "playback": 100}
+    assert fold([*SPOKEN, *typed])[1].latency == pytest.approx(measured, abs=0.11)
 
 
 def test_an_offered_turn_is_measured_from_its_acceptance() -> None:
@@ -122,13 +165,14 @@ def test_an_offered_turn_is_measured_from_its_acceptance() -> None:
         (20.0, 2, TurnStarted("speech", "Hello")),
         (20.0, 2, TurnOffered("Hello", 6000)),
         (30.0, 2, TurnAccepted()),
-        (30.4, 2, AudioSent(0, 0, 10)),
+        (30.1, 2, asked()),
+        (30.5, 2, text("Hi")),
     ]
     turns = fold([*SPOKEN, *late[:2]])
     assert turns[1].status == "offered"
     turns = fold([*SPOKEN, *late])
     assert turns[1].status == "running"
-    assert turns[1].latency["tts_first_audio"] == pytest.approx(400, abs=0.11)
+    assert turns[1].latency["llm_first_token"] == pytest.approx(400, abs=0.11)
 
 
 def test_usage_is_summed_over_requests() -> None:
@@ -174,8 +218,10 @@ def test_fillers_are_not_what_the_agent_says_and_unchecked_text_neither() -> Non
 def test_failures_and_interruptions_show() -> None:
     error = ServerError("down")
     start: tuple[float, int, Body] = (1.0, 1, TurnStarted("typed", "Hi"))
-    (failed,) = fold([start, (1.0, 1, StageFailed("llm", error)), (1.0, 1, TurnEnded("failed")), (1.0, 1, TurnHeard("", True))])
+    (failed,) = fold([start, (1.0, 1, StageFailed("llm", error)), (1.0, 1, TurnEnded("failed", error)), (1.0, 1, TurnHeard("", True))])
     assert (failed.status, failed.error) == ("failed", error)
+    (beside,) = fold([start, (1.0, 1, StageFailed("vad", error)), (1.0, 1, TurnEnded("completed"))])
+    assert (beside.status, beside.error) == ("completed", None)
     (cut,) = fold([start, (1.0, 1, TurnEnded("completed")), (2.0, 1, TurnHeard("Well", True))])
     assert (cut.status, cut.heard_text) == ("interrupted", "Well")
 

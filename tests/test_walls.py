@@ -22,7 +22,7 @@ SHARED = {"base", "loop", "rounds", "wire", "utterance"}
 FACES = {"display", "console", "tape", "export"}
 EDGES = {
     *FACES,
-    *("cli", "__main__", "demo", "clock", "downloads", "inference", "serve", "testing", "transports"),
+    *("cli", "__main__", "demo", "clock", "downloads", "files", "inference", "serve", "testing", "transports"),
     *("patter_nb.audio.wav", "patter_nb.tools.executor"),
 }
 """Outside the core: what meets the world, or is there for tests."""
@@ -38,7 +38,7 @@ HEAVY = {
     *("openai", "anthropic", "groq", "google.genai", "mcp", "starlette"),
 }
 CHANCE_AND_TIME = {"random", "secrets", "time"}
-TELLS_TIME = {"asyncio.sleep", "asyncio.wait_for", "loop.call_later", "loop.call_at", "loop.time"}
+TELLS_TIME = {"asyncio.sleep", "asyncio.wait_for", "asyncio.timeout", "asyncio.timeout_at", "loop.call_later", "loop.call_at", "loop.time"}
 
 
 @dataclass(frozen=True)

@@ -12,27 +12,22 @@ from __future__ import annotations
 
 import math
 import os
-import secrets
 import shlex
-import shutil
-import stat
 import struct
 import wave
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from patter_nb import files
 from patter_nb.audio.frames import Pcm
 from patter_nb.errors import AudioError
+from patter_nb.files import StrPath, whole_file
 
-__all__ = ["StrPath", "check_writable", "read_wav", "to_pcm", "write_wav"]
-
-StrPath: TypeAlias = str | os.PathLike[str]
+__all__ = ["check_writable", "read_wav", "to_pcm", "write_wav"]
 
 _PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
 _WIDTHS = {_PCM: (1, 2, 3, 4), _FLOAT: (4, 8)}
@@ -98,7 +93,7 @@ def write_wav(dst: StrPath, pcm: Pcm, rate: int) -> None:
         raise AudioError(
             f"{os.fspath(dst)} is not written: its sound is not mono PCM16 but {pcm.dtype} of shape {pcm.shape}.", hint="Use to_pcm first."
         )
-    with _naming(dst), _replacing(Path(dst)) as file, wave.open(file, "wb") as out:
+    with whole_file(dst, error=AudioError) as file, wave.open(file, "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(rate)
@@ -108,12 +103,7 @@ def write_wav(dst: StrPath, pcm: Pcm, rate: int) -> None:
 
 def check_writable(dst: StrPath) -> None:
     """Raise `AudioError` unless `write_wav(dst, ...)` can be expected to work. Leaves nothing behind and changes nothing."""
-    with _naming(dst):
-        target, replaceable = _target(Path(dst))
-        if replaceable:
-            part = _beside(target)
-            part.open("xb").close()
-            part.unlink()
+    files.check_writable(dst, error=AudioError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,51 +217,3 @@ def _mono(samples: npt.NDArray[np.floating[Any]], what: str, start: int = 0) -> 
 
 def _convert(what: str) -> str:
     return f"Convert it: ffmpeg -i {shlex.quote(what)} -c:a pcm_s16le converted.wav"
-
-
-@contextmanager
-def _naming(dst: StrPath) -> Iterator[None]:
-    """What the system says about `dst` as an `AudioError`."""
-    try:
-        yield
-    except OSError as error:
-        raise AudioError(
-            f"{os.fspath(dst)} cannot be written: {error.strerror}.",
-            hint="Give the path of a file in a directory that exists and that you may write to.",
-        ) from error
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` once it is complete."""
-    target, replaceable = _target(path)
-    if not replaceable:
-        with target.open("wb") as file:
-            yield file
-        return
-    part = _beside(target)
-    try:
-        with part.open("xb") as file:
-            yield file
-        if target.exists():
-            shutil.copymode(target, part)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _target(path: Path) -> tuple[Path, bool]:
-    """What `path` leads to, so that a link stays a link, and whether it may be replaced: a device or a pipe is written to."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        return path.resolve(), True
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(0, "it is a directory")
-    if not os.access(path, os.W_OK):
-        raise PermissionError(0, "it is write-protected")
-    return (path.resolve(), True) if stat.S_ISREG(mode) else (path, False)
-
-
-def _beside(target: Path) -> Path:
-    return target.with_name(f".{secrets.token_hex(6)}.part")

@@ -16,14 +16,14 @@ from patter_nb.display.error import error_card, error_text
 from patter_nb.display.log import chunk_page, chunk_text, event_page, event_text, log_page, log_text
 from patter_nb.display.markup import Html
 from patter_nb.display.session import session_page, session_text
-from patter_nb.display.sound import track_page, track_text
+from patter_nb.display.sound import audio_page, audio_text, track_page, track_text
 from patter_nb.display.style import page
 from patter_nb.display.tools import call_card, call_text, tool_page, tool_text
 from patter_nb.display.turn import turn_page, turn_text, turns_list, turns_text
 from patter_nb.errors import PatterError
 from patter_nb.events import Event
 from patter_nb.llm.base import LLMChunk
-from patter_nb.log import Log
+from patter_nb.log import Audio, Log
 from patter_nb.session import Session
 from patter_nb.tools.tool import Tool
 from patter_nb.turns import ToolCall, Turn, Turns
@@ -42,6 +42,7 @@ _VIEWS: Mapping[type, tuple[Callable[[Any], str], Callable[[Any], Html]]] = {
     LLMChunk: (chunk_text, chunk_page),
     PatterError: (error_text, error_card),
     PcmTrack: (track_text, track_page),
+    Audio: (audio_text, audio_page),
 }
 """Each noun in words and as markup; a subclass shows itself as its base does."""
 

@@ -11,8 +11,17 @@ from patter_nb.display.markup import Html, join, tag
 
 __all__ = ["Part", "bar", "parts"]
 
-_COLOURS = {"endpointing": "#8492a6", "first token": "#0d9488", "playback": "#f59e0b"}
-_HATCHED = "#8b7cc0"
+_LOOKS = {
+    "endpointing": ("endpointing", "#8492a6"),
+    "filler": ("filler", "#0891b2"),
+    "llm_first_token": ("first token", "#0d9488"),
+    "tools": ("tools", "#6d28d9"),
+    "tts_first_audio": ("voice", "#2563eb"),
+    "playback": ("playback", "#f59e0b"),
+}
+"""Each measured part, by its name in `Turn.latency`: how it is called, and its colour."""
+_COLOURS = dict(_LOOKS.values())
+_HATCHED = "#c2708f"
 _ROUNDING_MS = 1.0
 _WIDTH = 1000.0
 
@@ -29,32 +38,32 @@ class Part:
 def parts(latency: Mapping[str, float]) -> tuple[Part, ...]:
     """The parts of `latency["response"]`, in order, which sum to it; none where it was not measured.
 
-    The words are transcribed while endpointing waits, so "stt" is no part of its own. What lies between the model's first token
-    and the first sound (its first sentence, tools, the voice) is not measured apart.
+    The words are transcribed while endpointing waits, so "stt" is no part of its own. What the measured parts leave was mostly
+    spent on the first sentence, and on asking again after tools; it is not measured apart.
 
-    >>> [(part.name, part.ms) for part in parts({"endpointing": 500, "llm_first_token": 200, "tts_first_audio": 450, "response": 1000})]
-    [('endpointing', 500), ('first token', 200), ('first sentence, tools and voice', 250), ('playback', 50)]
+    >>> told = {"endpointing": 500, "llm_first_token": 200, "tts_first_audio": 150, "playback": 50, "response": 1000}
+    >>> [(part.name, part.ms) for part in parts(told)]
+    [('endpointing', 500), ('first token', 200), ('first sentence', 100), ('voice', 150), ('playback', 50)]
     """
     response = latency.get("response")
     if response is None:
         return ()
-    ended, token, sound = (latency.get(name) for name in ("endpointing", "llm_first_token", "tts_first_audio"))
-    if ended is None or sound is None or ended + sound > response + _ROUNDING_MS:
-        return (Part("all of it", response, measured=False),)
-    known = [Part("endpointing", ended)]
-    if token is None or token > sound:
-        known.append(Part("to the first sound", sound, measured=False))
-    else:
-        known += [Part("first token", token), Part("first sentence, tools and voice", sound - token, measured=False)]
-    known.append(Part("playback", max(0.0, response - ended - sound)))
-    return tuple(part for part in known if part.ms > 0)
+    before = ("endpointing", "filler") if "filler" in latency else ("endpointing", "llm_first_token", "tools")
+    after = ("playback",) if "filler" in latency else ("tts_first_audio", "playback")
+    known = {name: latency[name] for name in (*before, *after) if name in latency}
+    rest = response - sum(known.values())
+    if not known or rest < -_ROUNDING_MS:
+        return (Part("all of it", response, measured=False),)  # what was measured, if anything, does not belong to this response
+    left = "first sentence and other rounds" if "tools" in known else "first sentence" if "llm_first_token" in known else "the rest"
+    first, last = ([Part(_LOOKS[name][0], known[name]) for name in names if known.get(name)] for names in (before, after))
+    return (*first, *([Part(left, rest, measured=False)] if rest > _ROUNDING_MS / 2 else []), *last)
 
 
 def bar(latency: Mapping[str, float]) -> Html:
     """The bar and its legend; without a response, what else was measured, and that this was not."""
     shares = parts(latency)
     if not shares:
-        others = {"llm_first_token": "first token after", "tts_first_audio": "first sound made after"}
+        others = {"llm_first_token": "first token after", "tools": "tools", "tts_first_audio": "first sound of the voice after"}
         told = (f"{name} {duration(latency[key])}" for key, name in others.items() if key in latency)
         return tag("p", " · ".join(("response not measured", *told)), cls="dim")
     total = latency["response"]

@@ -9,8 +9,9 @@ import numpy as np
 from patter_nb.audio.tracks import PcmTrack
 from patter_nb.display.figures import duration
 from patter_nb.display.markup import Html, join, tag
+from patter_nb.log import Audio
 
-__all__ = ["track_page", "track_text"]
+__all__ = ["audio_page", "audio_text", "track_page", "track_text"]
 
 _STRETCHES = 240
 _HEIGHT = 32
@@ -30,6 +31,17 @@ def track_page(track: PcmTrack) -> Html:
     box = f'viewBox="-1 0 {_STRETCHES + 1} {_HEIGHT}" style="height:{_HEIGHT}px" preserveAspectRatio="none"'
     drawn = f'<path d="{path}" fill="none" stroke="currentColor" stroke-width=".6"/>'
     return join(Html(f'<svg {box} role="img" aria-label="{told}">{drawn}</svg>'), tag("small", told))
+
+
+def audio_text(audio: Audio) -> str:
+    """Length and rate of both sounds."""
+    return f"<heard: {_told(audio.heard)}; spoken: {_told(audio.spoken)}>"
+
+
+def audio_page(audio: Audio) -> Html:
+    """The outlines of both sounds."""
+    sounds = (("heard", audio.heard), ("spoken", audio.spoken))
+    return tag("dl", *(join(tag("dt", who), tag("dd", track_page(track))) for who, track in sounds))
 
 
 def _told(track: PcmTrack) -> str:

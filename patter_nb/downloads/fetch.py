@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import httpx
 
-from patter_nb.downloads.artifacts import data_dir, sha256_of, whole_file
+from patter_nb.downloads.artifacts import data_dir, sha256_of
 from patter_nb.downloads.progress import Progress, Quiet, megabytes
 from patter_nb.errors import (
     AuthenticationError,
@@ -28,6 +28,7 @@ from patter_nb.errors import (
     RequestTimeout,
     ServerError,
 )
+from patter_nb.files import whole_file
 
 __all__ = ["HubFile", "fetch", "hf_file", "hf_resolve"]
 
@@ -56,8 +57,8 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress | None = None) -
     """
     progress = progress or Quiet()
     digest = hashlib.sha256()
-    with _network_errors(url), whole_file(path) as part, httpx.Client(follow_redirects=True, timeout=_TIMEOUT_S) as client:
-        with client.stream("GET", url, headers=_headers(url)) as response, part.open("wb") as file:
+    with _network_errors(url), whole_file(path, parents=True) as file, httpx.Client(follow_redirects=True, timeout=_TIMEOUT_S) as client:
+        with client.stream("GET", url, headers=_headers(url)) as response:
             _check_status(response, url)
             total = int(response.headers.get("content-length", 0))
             for block in response.iter_bytes(1 << 20):
@@ -111,8 +112,8 @@ def hf_file(ref: str, progress: Progress | None = None) -> Path:
     remote = hf_resolve(ref)
     progress.say(f"Fetching {ref} ({megabytes(remote.size)}) to {path}")
     fetch(remote.url, path, remote.sha256, progress)
-    with whole_file(note) as part:
-        part.write_text(remote.sha256 + "\n", "ascii")
+    with whole_file(note) as file:
+        file.write(f"{remote.sha256}\n".encode("ascii"))
     return path
 
 

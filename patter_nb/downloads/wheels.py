@@ -19,9 +19,10 @@ import zipfile
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
-from patter_nb.downloads.artifacts import Artifact, ModelFile, data_dir, whole_file
+from patter_nb.downloads.artifacts import Artifact, ModelFile, data_dir
 from patter_nb.downloads.progress import Progress
 from patter_nb.errors import PatterConfigError, PatterError
+from patter_nb.files import whole_file
 
 __all__ = ["obtain"]
 
@@ -91,7 +92,7 @@ def _check(archive: zipfile.ZipFile, artifact: Artifact) -> None:
 def _extract(archive: zipfile.ZipFile, artifact: Artifact) -> None:
     for file in artifact.files:
         kept = data_dir() / artifact.folder / file.path
-        with whole_file(kept) as part, archive.open(_member(artifact, file)) as source, part.open("wb") as target:
+        with whole_file(kept, parents=True) as target, archive.open(_member(artifact, file)) as source:
             shutil.copyfileobj(source, target)
 
 

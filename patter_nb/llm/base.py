@@ -79,8 +79,11 @@ class LLMProvider(Protocol):
 
     `messages` and `tools` are OpenAI-shaped. The iterator yields `LLMChunk`, dicts of the same keys, or plain text.
     When `cancel_event` is set the provider ends soon, with done(finish_reason="cancelled"); closing the iterator closes
-    the connection. A failure raises a `PatterError`. A provider that does not take `cancel_event` or `call_id` is called
-    without them. `provider` and `model`, where they exist, name it in logs and bills.
+    the connection. A failure raises a `PatterError`. A provider that does not take `tools`, `cancel_event` or `call_id` is
+    called without them. `provider` and `model`, where they exist, name it in logs and bills.
+
+    `done` says that the answer is whole. A stream that ends without it is taken at its word, but not in the dark: of its tool
+    calls those run whose arguments are JSON ("{}" for none); of the others the model is told that they did not arrive.
     """
 
     def stream(
@@ -145,10 +148,14 @@ def open_stream(
     The messages are its own copies: a provider may change them without changing the conversation.
     """
     offered = {"cancel_event": cancel_event, "call_id": call_id}
+    copies, specs = [dict(message) for message in messages], list(tools) if tools else None
     parameters = inspect.signature(llm.stream).parameters
+    places = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and name not in offered]
+    in_order = [copies, specs] if len(places) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters.values()) else [copies]
+    by_name = offered if len(in_order) > 1 else {"tools": specs, **offered}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    taken = {key: value for key, value in offered.items() if open_ended or key in parameters}
-    stream: object = llm.stream([dict(message) for message in messages], list(tools) if tools else None, **taken)  # type: ignore[arg-type]
+    taken = {key: value for key, value in by_name.items() if open_ended or key in parameters}
+    stream: object = llm.stream(*in_order, **taken)  # type: ignore[arg-type]
     if isinstance(stream, AsyncIterator):
         return stream
     if isinstance(stream, Coroutine):

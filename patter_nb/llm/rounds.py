@@ -9,7 +9,9 @@ import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
+from patter_nb.errors import ContentFiltered, MalformedStream, PatterError, TruncatedStream
 from patter_nb.llm.base import LLMChunk, Message
 
 MAX_ROUNDS = 10
@@ -31,25 +33,58 @@ class CallDraft:
 
 @dataclass(frozen=True, slots=True)
 class ToolRequest:
-    """A complete tool call: `arguments` is the JSON text that the model wrote."""
+    """A tool call as the model wrote it: `arguments` is JSON text, or should be. One that is not `whole` must not run."""
 
     id: str
     name: str
     arguments: str
+    whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one request has brought so far. `number` counts from 1."""
+    """What one request has brought so far. `number` counts from 1; `finish_reason` is None until `done` has come."""
 
     number: int = 1
     text: str = ""
     calls: tuple[CallDraft, ...] = ()
     finish_reason: str | None = None
 
-    @property
-    def empty(self) -> bool:
-        return not self.text.strip() and not self.calls
+
+Verdict: TypeAlias = Literal["words", "calls"] | PatterError
+"""What a round came to: an answer in words, calls to run, or the error that it ends in."""
+
+
+def verdict(round: Round, *, max_rounds: int = MAX_ROUNDS, provider: str | None = None) -> Verdict:
+    """What a round has come to, now that its stream has ended; of one that broke off no call runs.
+
+    A filter, or a limit of tokens, in the middle of an answer in words leaves those words. "cancelled" is an error: a round that
+    somebody here gave up is not judged.
+
+    >>> verdict(Round(text="Hello."))
+    'words'
+    >>> verdict(Round(calls=(CallDraft(0, name="book"),), finish_reason="length"))
+    TruncatedStream('The answer broke off at the limit of tokens.')
+    """
+    words = bool(round.text.strip())
+    match round.finish_reason:
+        case "cancelled":
+            told, hint = "The model's provider cancelled the answer.", "Ask again; nobody here asked for that."
+            return TruncatedStream(told, partial_text=round.text, provider=provider, hint=hint)
+        case "length" if round.calls or not words:
+            told, hint = "The answer broke off at the limit of tokens.", "Raise the provider's limit, or ask for short answers."
+            return TruncatedStream(told, partial_text=round.text, provider=provider, hint=hint)
+        case "content_filter" if not words:
+            return ContentFiltered("The model's provider refused to answer.", provider=provider, hint="Ask in other words.")
+        case "content_filter":
+            return "words"
+    if round.calls and round.number >= max_rounds:
+        hint = "Say in the system prompt when to stop calling tools, or in a tool's result that it is final."
+        return MalformedStream(f"The model still calls tools after {max_rounds} rounds.", provider=provider, hint=hint)
+    if round.calls:
+        return "calls"
+    hint = "Ask again; if it happens often, check the system prompt and the provider's token limit."
+    return "words" if words else MalformedStream("The model answered with nothing.", provider=provider, hint=hint)
 
 
 def take(round: Round, chunk: LLMChunk) -> Round:
@@ -86,8 +121,17 @@ def requests_of(round: Round, *, prefix: str, taken: Collection[str] = ()) -> tu
         made = (f"{prefix}_{round.number}_{place}{again}" for again in ("", *(f"_{n}" for n in range(len(seen)))))
         id = call.id if _ID.fullmatch(call.id) and call.id not in seen else next(id for id in made if id not in seen)
         seen.add(id)
-        requests.append(ToolRequest(id, re.sub(r"[^a-zA-Z0-9_-]", "_", call.name)[:64] or "unnamed", call.arguments))
+        name = re.sub(r"[^a-zA-Z0-9_-]", "_", call.name)[:64] or "unnamed"
+        requests.append(ToolRequest(id, name, call.arguments, whole=round.finish_reason is not None or _is_json(call.arguments)))
     return tuple(requests)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def call_ids(messages: Iterable[Message]) -> frozenset[str]:

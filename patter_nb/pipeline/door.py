@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from patter_nb.agent import Agent, Guardrail, HookContext
+from patter_nb.agent import Agent, HookContext
 from patter_nb.clock import Clock
-from patter_nb.events import GuardrailHit, Stage
+from patter_nb.events import Stage
 from patter_nb.llm.base import Message
 from patter_nb.step.inputs import Failure, Input
 from patter_nb.tasks import Tasks, as_patter_error, is_cancelled
@@ -77,27 +77,3 @@ def within(stage: Stage) -> Iterator[None]:
 async def resolved(value: Any) -> Any:
     """The value, awaited if it is awaitable: hooks and checks may be plain or async."""
     return await value if inspect.isawaitable(value) else value
-
-
-async def first_hit(guardrails: tuple[Guardrail, ...], on: str, text: str, *, before: str = "") -> GuardrailHit | None:
-    """The first guardrail that blocks `text`, or None. `before` is what was said just before, for terms that began there."""
-    for guardrail in guardrails:
-        if guardrail.on != on:
-            continue
-        blocked = _holds_term(guardrail.blocked_terms, text, before)
-        if blocked or (guardrail.check is not None and await resolved(guardrail.check(text))):
-            return GuardrailHit(guardrail.name, guardrail.on, guardrail.replacement)
-    return None
-
-
-def _holds_term(terms: Sequence[str], text: str, before: str) -> bool:
-    if not terms:
-        return False
-    folded = " ".join(text.casefold().split())
-    earlier = " ".join(before.casefold().split())
-    for term in terms:
-        tail = earlier[max(len(earlier) - len(term) + 1, 0) :]  # too short to hold the term by itself
-        joined = f"{tail} {folded}" if before[-1:].isspace() or text[:1].isspace() else tail + folded
-        if term in folded or term in joined:
-            return True
-    return False

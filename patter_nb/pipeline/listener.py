@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from patter_nb.agent import Agent
 from patter_nb.audio.frames import FRAME_MS, AudioFormat, Frame
-from patter_nb.errors import PatterConfigError
+from patter_nb.errors import PatterConfigError, PatterError
+from patter_nb.pipeline.detector import Detector
 from patter_nb.pipeline.door import Door, resolved
 from patter_nb.step.inputs import Failure, FrameHeard
 from patter_nb.stt.base import STT
@@ -25,12 +25,16 @@ Command: TypeAlias = Frame | None
 
 
 class Listener:
-    """Hears for one session. `hear` takes every frame in order; `listen`, `finalize` and `stop_listening` are the session's effects."""
+    """Hears for one session. `probability` and `hear` take every frame in order; `listen`, `finalize` and `stop_listening` are the
+    session's effects.
+    """
 
     def __init__(self, door: Door) -> None:
         self._door = door
+        self._detector: Detector | None = None
+        self._deaf = False
         self._stt: STT | None = None
-        self._vad: VAD | None = None
+        self._unopened: PatterError | None = None
         self._recent: deque[Frame] = deque(maxlen=PREROLL_MS // FRAME_MS)
         self._listening = False
         self._pushed = -1
@@ -39,51 +43,67 @@ class Listener:
         self._writer: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._warned = False
-        self._deaf = False
 
     @property
     def busy(self) -> bool:
         """Whether frames or a question wait for speech-to-text."""
         return self._open > 0
 
-    async def adopt(self, agent: Agent) -> None:
-        """Use this agent's detector and recogniser from now on. A detector that failed stays out of use."""
-        self._deaf = self._deaf and agent.vad is self._vad
-        self._vad = agent.vad
-        if agent.stt is self._stt:
+    async def adopt_detector(self, vad: VAD | None) -> None:
+        """Use this detector from now on, from its beginning. One that failed stays out of use until another comes."""
+        if self._detector is not None and vad is self._detector.vad:
+            return
+        self._close_detector()
+        if vad is not None:
+            self._detector, self._deaf = Detector(vad, self._door.clock), True
+            await self._detector.reset()
+            self._deaf = False
+
+    async def adopt_recogniser(self, stt: STT | None) -> None:
+        """Use this recogniser from now on. Sound that comes while it opens waits for it; raises what fails at that."""
+        if stt is self._stt:
             return
         with self._door.reporting("stt", None):
-            await self.aclose()
-        if agent.stt is not None:
-            await agent.stt.open(AudioFormat())
-            self._stt = agent.stt
-            self._writer = self._door.tasks.spawn(self._write(agent.stt), "speech-to-text in")
-            self._start_reading()
+            await self._close_recogniser()
+        self._unopened = None
+        if stt is None:
+            return
+        try:
+            await stt.open(AudioFormat())
+        except BaseException as error:
+            self._unopened = as_patter_error("stt", error)
+            self._forget()
+            raise
+        self._stt = stt
+        self._writer = self._door.tasks.spawn(self._write(stt), "speech-to-text in")
+        self._start_reading()
 
     def _start_reading(self) -> None:
         if self._stt is not None and (self._reader is None or self._reader.done()):
             self._reader = self._door.tasks.spawn(self._read(self._stt), "speech-to-text out")
 
-    async def hear(self, frame: Frame) -> float:
-        """Take in one frame; returns the probability that it is voice."""
-        if self._stt is None or self._vad is None:
+    async def probability(self, frame: Frame) -> float | None:
+        """The probability that the frame is voice, or None where nothing measures it: without ears, or with a detector that failed."""
+        if self._detector is None or self._door.agent.stt is None:
             self._cannot_hear()
-            return 0.0
+            return None
         if self._deaf:
-            return 0.0
-        probability, self._deaf = 0.0, True
+            return None
+        probability, self._deaf = None, True
         with self._door.reporting("vad", None):
-            loop = asyncio.get_running_loop()
-            probability = _expect_share(await loop.run_in_executor(None, self._vad.probability, frame))
+            probability = await self._detector.probability(frame)
             self._deaf = False
+        return probability
+
+    def hear(self, frame: Frame, probability: float) -> None:
+        """Take in one frame, which is voice with this probability."""
         self._recent.append(frame)
         self._door.feed(FrameHeard(frame.seq, probability, frame.late_ms))
-        if self._listening:
+        if self._listening and self._unopened is None:
             for recent in self._recent:
                 if recent.seq > self._pushed:
                     self._command(recent)
                     self._pushed = recent.seq
-        return probability
 
     def _cannot_hear(self) -> None:
         if not self._warned and self._door.agent.stt is None:
@@ -103,8 +123,11 @@ class Listener:
         self._listening = False
 
     def finalize(self) -> None:
-        """Ask for the words so far."""
-        self._command(None)
+        """Ask for the words so far. Where speech-to-text did not open, they are lost."""
+        if self._unopened is None:
+            self._command(None)
+        else:
+            self._door.feed(Failure(None, "stt", self._unopened))
 
     def _command(self, command: Command) -> None:
         self._open += 1
@@ -148,19 +171,20 @@ class Listener:
 
     async def aclose(self) -> None:
         """Stop listening for good."""
+        self._close_detector()
+        await self._close_recogniser()
+
+    def _close_detector(self) -> None:
+        if self._detector is not None:
+            self._detector.close()
+            self._detector = None
+
+    async def _close_recogniser(self) -> None:
         workers = [worker for worker in (self._writer, self._reader) if worker is not None]
         for worker in workers:
             worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
         self._writer, self._reader, self._commands, self._open = None, None, asyncio.Queue(), 0
-        if self._stt is not None:
-            try:
-                await self._stt.aclose()
-            finally:
-                self._stt = None
-
-
-def _expect_share(probability: object) -> float:
-    if not isinstance(probability, (int, float, np.number)) or not 0.0 <= probability <= 1.0:
-        raise PatterConfigError(f"The voice detector returned {probability!r:.80}.", hint="Return a probability from 0.0 to 1.0.")
-    return float(probability)
+        stt, self._stt = self._stt, None
+        await asyncio.gather(*workers, return_exceptions=True)
+        if stt is not None:
+            await stt.aclose()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Protocol, runtime_checkable
 
 from patter_nb.agent import Agent
 from patter_nb.audio.frames import Frame
+from patter_nb.events import Stage
 from patter_nb.llm.base import warm
 from patter_nb.pipeline.door import Door
 from patter_nb.pipeline.listener import Listener
@@ -51,22 +52,36 @@ class Pipeline:
         """Whether any stage works on something that will answer."""
         return self._adopting.locked() or self._listener.busy or self._thinker.busy or self._speaker.busy
 
+    async def start(self, agent: Agent) -> None:
+        """Load what can be loaded ahead of an agent's parts, and hear with its ears. Raises what fails at that."""
+        for _, take in self._parts(agent):
+            await take()
+
     async def adopt(self, agent: Agent) -> None:
-        """Load what can be loaded ahead of an agent's parts, and hear with its ears from now on. Raises what fails at that, after the rest.
+        """Do the same for a new agent in a live session. What fails is reported, and the rest goes on.
 
         The other stages take their parts from the door, whenever they begin something.
         """
         async with self._adopting:
-            before, self._adopted = self._adopted, agent
-            outcomes = await asyncio.gather(*_warming(agent, before), return_exceptions=True)
-            await self._listener.adopt(agent)
-        for error in outcomes:
-            if isinstance(error, BaseException):
-                raise error
+            for stage, take in self._parts(agent):
+                with self._door.reporting(stage, None):
+                    await take()
 
-    async def hear(self, frame: Frame) -> float:
-        """Take in a frame of the person's sound; returns the probability that it is voice."""
-        return await self._listener.hear(frame)
+    def _parts(self, agent: Agent) -> tuple[tuple[Stage, Callable[[], Awaitable[None]]], ...]:
+        before, self._adopted = self._adopted, agent
+        return (
+            ("session", lambda: _warm_up(agent, before)),
+            ("vad", lambda: self._listener.adopt_detector(agent.vad)),
+            ("stt", lambda: self._listener.adopt_recogniser(agent.stt)),
+        )
+
+    async def probability(self, frame: Frame) -> float | None:
+        """The probability that a frame of the person's sound is voice, or None where nothing measures it."""
+        return await self._listener.probability(frame)
+
+    def hear(self, frame: Frame, probability: float) -> None:
+        """Take in a frame of the person's sound, which is voice with this probability."""
+        self._listener.hear(frame, probability)
 
     def carry_out(self, effect: Effect) -> None:  # noqa: C901  # one case for each effect
         """Start what the effect asks for. Never waits."""
@@ -96,8 +111,15 @@ class Pipeline:
                 raise AssertionError(f"{type(effect).__name__} is not a pipeline's business")
 
     async def aclose(self) -> None:
-        """Let go of the microphone's recogniser; models stay with whoever made them."""
+        """End the stream of speech-to-text. Models stay loaded, for the next session of the same agent: they go with their providers."""
         await self._listener.aclose()
+
+
+async def _warm_up(agent: Agent, before: Agent | None) -> None:
+    """Load what is to be loaded, all at once. Raises the first failure, after the rest."""
+    for outcome in await asyncio.gather(*_warming(agent, before), return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 def _warming(agent: Agent, before: Agent | None) -> list[Awaitable[None]]:

@@ -93,7 +93,7 @@ def flush(state: SentenceState) -> tuple[str, ...]:
 
 
 def speakable(text: str) -> bool:
-    """Whether there is a letter or digit in `text`: what is white space, punctuation and signs alone needs no voice."""
+    """Whether there is a letter or digit in `text`: white space, punctuation and signs alone are no words, and need no voice."""
     return any(map(str.isalnum, text))
 
 

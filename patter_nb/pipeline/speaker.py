@@ -12,16 +12,14 @@ from patter_nb.audio.frames import Pcm
 from patter_nb.audio.resampling import Resampler
 from patter_nb.errors import AudioError, PatterConfigError
 from patter_nb.events import GuardrailHit
-from patter_nb.pipeline.door import Door, first_hit, resolved, within
+from patter_nb.pipeline.door import Door, resolved, within
+from patter_nb.pipeline.guarding import Guard
 from patter_nb.pipeline.sentences import speakable
 from patter_nb.pipeline.speech_text import SpeechFilter, speech_text
 from patter_nb.step.effects import Speak
 from patter_nb.step.inputs import AudioMade, PieceChecked, PieceSpoken
 from patter_nb.tasks import closing, is_cancelled
 from patter_nb.tts.base import TTS
-
-GUARD_MEMORY = 200
-"""Characters of earlier pieces that a guardrail still sees, for terms that stretch over two."""
 
 
 class Speaker:
@@ -32,7 +30,7 @@ class Speaker:
         self._queue: deque[Speak] = deque()
         self._task: asyncio.Task[None] | None = None
         self._epoch = -1
-        self._said = ""
+        self._guard = Guard()
         self._filter = SpeechFilter()
 
     @property
@@ -64,39 +62,52 @@ class Speaker:
 
     async def _speak(self, asked: Speak) -> None:
         if asked.epoch != self._epoch:
-            self._epoch, self._said, self._filter = asked.epoch, "", SpeechFilter()
+            self._epoch, self._guard, self._filter = asked.epoch, Guard(), SpeechFilter()
         with self._door.reporting("tts", asked.epoch):
-            text, hit = await self._checked(asked) if asked.kind == "answer" else (asked.text, None)
+            text, sound_text, hit = await self._checked(asked)
             tts = self._door.agent.tts
-            with within("transform"):
-                sound_text: str | None = self._prepare(text, instead_of=asked.text if hit is not None or not text else None)
-            if sound_text and tts is not None:
-                sound_text = await self._before_synthesize(sound_text, asked.turn)
-            self._door.feed(PieceChecked(asked.epoch, asked.index, "" if sound_text is None else text, hit))
-            if sound_text and tts is not None:
-                await self._synthesize(tts, asked, sound_text)
+            spoken = await self._before_synthesize(sound_text, asked.turn) if sound_text and tts is not None else sound_text
+            self._door.feed(PieceChecked(asked.epoch, asked.index, "" if spoken is None else text, hit))
+            if spoken and tts is not None:
+                await self._synthesize(tts, asked, spoken)
             self._door.feed(PieceSpoken(asked.epoch, asked.index))
 
-    async def _checked(self, asked: Speak) -> tuple[str, GuardrailHit | None]:
-        agent = self._door.agent
-        with within("guardrail"):
-            hit = await first_hit(agent.guardrails, "output", asked.text, before=self._said)
-        self._said = (self._said + asked.text)[-GUARD_MEMORY:]
-        if hit is not None:
-            return hit.replacement + " ", hit
-        if agent.hooks.after_llm.on_sentence is None:
-            return asked.text, None
-        with within("hook"):
-            changed = await resolved(agent.hooks.after_llm.on_sentence(asked.text, self._door.context(asked.turn)))
-        return (changed if isinstance(changed, str) else asked.text), None
+    async def _checked(self, asked: Speak) -> tuple[str, str, GuardrailHit | None]:
+        """The piece as it is written, as it is to sound, and what replaced it, if anything did.
 
-    def _prepare(self, text: str, *, instead_of: str | None) -> str:
-        """`text` as it is to sound. What it is said `instead_of` is not said, but its markup may end in the pieces that follow."""
-        plain = self._filter.piece(text if instead_of is None else instead_of)
-        text = plain if instead_of is None else speech_text(text)
+        Whatever may change the piece has changed it before the guardrails see it, as it is written and as it sounds.
+        """
+        answer = asked.kind == "answer"
+        text = await self._on_sentence(asked) if answer else asked.text
+        plain = self._filter.piece(text or asked.text)  # markup of a piece that is not said may end in those that follow
+        if not text:
+            return "", "", None
+        with within("transform"):
+            sounding = self._transformed(plain)
+        if answer:
+            with within("guardrail"):
+                hit = await self._guard.hit(self._door.agent.guardrails, text, plain, sounding)
+            if hit is not None:
+                with within("transform"):
+                    return f"{hit.replacement} ", self._transformed(speech_text(hit.replacement)).strip(), hit
+        return text, sounding.strip(), None
+
+    async def _on_sentence(self, asked: Speak) -> str:
+        hook = self._door.agent.hooks.after_llm.on_sentence
+        if hook is None:
+            return asked.text
+        with within("hook"):
+            changed = await resolved(hook(asked.text, self._door.context(asked.turn)))
+        return changed if isinstance(changed, str) else asked.text
+
+    def _transformed(self, plain: str) -> str:
+        """What is to sound of `plain`, nothing where there is no word in it. It stays apart from what was said before, as `plain` does."""
+        text = plain
         for transform in self._door.agent.text_transforms:
             text = _expect_text(transform(text), f"The text transform {transform!r:.80}")
-        return text.strip() if speakable(text) else ""
+        if not speakable(text):
+            return ""
+        return f" {text}" if plain[:1].isspace() and not text[:1].isspace() else text
 
     async def _before_synthesize(self, text: str, turn: int) -> str | None:
         """What the voice is to say, or None where the hook skips the piece."""

@@ -9,9 +9,10 @@ from dataclasses import replace
 from patter_nb.agent import Agent
 from patter_nb.errors import MalformedStream, PatterConfigError
 from patter_nb.llm.base import LLMChunk, Message, as_chunk, name_of, open_stream
-from patter_nb.llm.loop import executor_of, run_call
+from patter_nb.llm.loop import run_call
 from patter_nb.llm.rounds import merge_neighbours
-from patter_nb.pipeline.door import Door, first_hit, resolved, within
+from patter_nb.pipeline.door import Door, resolved, within
+from patter_nb.pipeline.guarding import Reading, first_hit
 from patter_nb.step.effects import AskLLM, CheckWords, RunTool
 from patter_nb.step.inputs import ChunkArrived, StreamEnded, ToolFinished, WordsChecked
 from patter_nb.tasks import closing
@@ -57,7 +58,7 @@ class Thinker:
                 self._door.feed(WordsChecked(asked.epoch, None))
                 return
             with within("guardrail"):
-                hit = await first_hit(agent.guardrails, "input", text)
+                hit = await first_hit(agent.guardrails, "input", Reading(text))
             messages = merge_neighbours((*asked.before, {"role": "user", "content": text}))
             if hit is None and agent.hooks.before_llm is not None:
                 messages = _messages(await resolved(agent.hooks.before_llm([dict(m) for m in messages], context)), messages)
@@ -138,8 +139,11 @@ class Thinker:
         """The executor of the agent of the moment; calls that run keep theirs."""
         agent = self._door.agent
         before, self._equipped = self._equipped, agent
-        if before is None or agent.tools != before.tools or agent.executor is not before.executor:
-            self._executor = executor_of(agent.tools, agent.executor, self._door.clock)
+        if before is None or agent.executor is not before.executor:
+            executor = DefaultToolExecutor(clock=self._door.clock) if agent.executor is None else agent.executor
+            self._executor = executor.having(agent.tools)
+        elif agent.tools != before.tools:
+            self._executor = self._executor.having(agent.tools)
         return self._executor
 
     def cancel_tool(self, turn: int, id: str) -> None:

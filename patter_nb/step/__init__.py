@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from patter_nb.events import Dropped, SessionStarted, SessionStopped, StateChanged
-from patter_nb.step import answering, hearing, speaking, swapping, timers
+from patter_nb.step import answering, calling, failing, hearing, speaking, swapping, timers
 from patter_nb.step.effects import Effect, Shutdown
 from patter_nb.step.inputs import (
     Accept,
@@ -53,9 +53,8 @@ def step(state: State, now_ms: float, given: Input) -> Stepped:
         return Stepped(replace(state, dropped=state.dropped + 1), (), ())
     s = Scene(state, now_ms)
     if _stale(state, given):
-        of_epoch = given.epoch if isinstance(given, _ANSWERS) else state.epoch
         s.change(dropped=state.dropped + 1)
-        s.log(Dropped(type(given).__name__, of_epoch if of_epoch is not None else state.epoch))
+        s.log(Dropped(type(given).__name__, given.epoch if isinstance(given, _ANSWERS) else None))
         return Stepped(s.state, tuple(s.events), ())
     _react(s, given)
     if not isinstance(given, FrameHeard) or s.effects:
@@ -80,7 +79,7 @@ def _stale(state: State, given: Input) -> bool:
         case PieceChecked(epoch, index) | AudioMade(epoch, index) | PieceSpoken(epoch, index):
             return epoch != state.epoch or answer is None or answer.pieces[index].done
         case ToolFinished(turn, id):
-            return answer is None or not answering.waits_for_tool(answer, turn, id)
+            return answer is None or not calling.waits_for(answer, turn, id)
         case Failure(epoch):
             return epoch is not None and epoch != state.epoch
         case _:
@@ -162,8 +161,8 @@ def _use_free_floor(s: Scene) -> None:
 def _failed(s: Scene, given: Failure) -> None:
     match given.stage:
         case "stt":
-            hearing.lost_words(s, given.error)
+            failing.lost_words(s, given.error)
         case "vad":
             hearing.deaf(s, given.error)
         case _:
-            answering.failed(s, given)
+            failing.reported(s, given)

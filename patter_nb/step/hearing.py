@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from patter_nb.audio.frames import FRAME_SAMPLES
-from patter_nb.errors import PatterError, RequestTimeout
+from patter_nb.errors import PatterError
 from patter_nb.events import (
     MicrophoneMuted,
     SpeechStarted,
@@ -19,19 +19,18 @@ from patter_nb.events import (
     UtteranceDropped,
 )
 from patter_nb.pipeline.endpointing import Closed, Onset, Pausing, Voiced, close, hear, reopen, silence_ms
-from patter_nb.step.answering import begin, fail, interrupt
+from patter_nb.pipeline.sentences import speakable
+from patter_nb.step.answering import begin, interrupt
 from patter_nb.step.effects import FinalizeWords, Listen, StopListening
 from patter_nb.step.inputs import Accept, FrameHeard
 from patter_nb.step.scene import Scene
 from patter_nb.step.speaking import audible, hold, resume
-from patter_nb.step.state import Answer, Closing, Gathering, Idle, Offer, Silent, TextComplete
+from patter_nb.step.state import Closing, Gathering, Idle, Offer, Silent
 from patter_nb.stt.base import Transcript
 from patter_nb.transports.base import Muted
 
 LATE_MS = 5000.0
 """Words whose end is older than this are offered to the person instead of being answered out of the blue."""
-STT_SILENCE_MS = 20_000.0
-"""Speech-to-text that has not answered for this long, after the person finished, has failed."""
 
 
 def frame_heard(s: Scene, given: FrameHeard) -> None:
@@ -95,20 +94,23 @@ def muted(s: Scene, given: Muted) -> None:
 
 
 def transcript(s: Scene, given: Transcript) -> None:
-    """Words, as heard so far or for good. Words while the agent answers are an interruption, unless they come when nobody speaks."""
+    """Words, as heard so far or for good. Words while the agent answers are an interruption, unless they come when nobody speaks.
+
+    Transcripts of noise are often a lone full stop, which is no word.
+    """
     s.log(TranscriptFinal(given.text, given.confidence) if given.is_final else TranscriptPartial(given.text))
     if isinstance(s.state.utterance, Silent):
-        if given.is_final and has_words(given.text):
+        if given.is_final and speakable(given.text):
             s.log(UtteranceDropped(given.text, "speech-to-text sent it after the utterance was over"))
         return
-    if has_words(given.text) and s.state.answer is not None:
+    if speakable(given.text) and s.state.answer is not None:
         interrupt(s)
     elif given.is_final and isinstance(s.state.ear, Pausing):
         resume(s, "no words were heard")
     said = s.state.utterance
     if not given.is_final or isinstance(said, Silent):
         return
-    words = (*said.words, given.text.strip()) if has_words(given.text) else said.words
+    words = (*said.words, given.text.strip()) if speakable(given.text) else said.words
     s.change(utterance=replace(said, words=words, asked=max(said.asked - 1, 0)))
     _complete(s)
 
@@ -141,27 +143,6 @@ def accept(s: Scene, given: Accept) -> None:
             return
 
 
-def words_overdue(s: Scene) -> None:
-    """Speech-to-text owes its answer for too long."""
-    hint = "Check the speech-to-text provider; session.use(stt=...) replaces it."
-    lost_words(s, RequestTimeout(f"Speech-to-text did not answer for {STT_SILENCE_MS / 1000:.0f} s.", hint=hint))
-
-
-def lost_words(s: Scene, error: PatterError) -> None:
-    """Speech-to-text failed. Words already heard make a failed turn, so that nobody waits for an answer in vain."""
-    said = s.state.utterance
-    s.change(utterance=Silent())
-    s.do(StopListening())
-    resume(s, "speech-to-text failed")
-    if isinstance(said, Silent) or s.state.answer is not None:
-        s.log(StageFailed("stt", error))
-        return
-    turn = s.state.turns + 1
-    s.change(turns=turn, answer=Answer(turn, "speech", s.now_ms, TextComplete()))
-    s.log(TurnStarted("speech", " ".join(said.words)))
-    fail(s, "stt", error)
-
-
 def deaf(s: Scene, error: PatterError) -> None:
     """Nothing can tell voice from silence any more, until `use(vad=...)`. That is said once, not for each frame."""
     if isinstance(s.state.ear, Closed) and "deaf" in s.state.ear.why:
@@ -171,8 +152,3 @@ def deaf(s: Scene, error: PatterError) -> None:
         _finalize(s)
         _close(s)
     s.change(ear=close(s.state.ear, "deaf"))
-
-
-def has_words(text: str) -> bool:
-    """Whether there is a letter or digit in it; transcripts of noise are often a lone full stop."""
-    return any(char.isalnum() for char in text)

@@ -20,6 +20,9 @@ from patter_nb.events import (
     SentenceReady,
     SentenceSpoken,
 )
+from patter_nb.pipeline.sentences import SentenceState
+from patter_nb.pipeline.sentences import flush as flush_draft
+from patter_nb.pipeline.sentences import push as push_draft
 from patter_nb.step.effects import FlushPlayback, PausePlayback, Play, ResumePlayback, Speak
 from patter_nb.step.inputs import AudioMade, PieceChecked, PieceSpoken
 from patter_nb.step.scene import Scene
@@ -28,6 +31,21 @@ from patter_nb.transports.base import LocalPause, Played
 
 CURSOR_GRACE_MS = 2_000.0
 """Sound whose cursor stands still for this long after it should have ended counts as heard: nobody tells, or nobody listens."""
+
+
+def write(s: Scene, text: str, *, round: int) -> None:
+    """More text of the answer: what is whole of it goes to the voice."""
+    draft, pieces = push_draft(s.answer.draft, text)
+    s.change_answer(draft=draft)
+    for piece in pieces:
+        speak(s, piece, round=round)
+
+
+def close_draft(s: Scene, *, round: int) -> None:
+    """No more text of the round comes: the rest goes to the voice."""
+    for piece in flush_draft(s.answer.draft):
+        speak(s, piece, round=round)
+    s.change_answer(draft=SentenceState())
 
 
 def speak(s: Scene, text: str, *, round: int = 0, kind: SentenceKind = "answer") -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from patter_nb.events import Tick
-from patter_nb.step import answering, hearing, speaking
+from patter_nb.step import answering, failing, speaking
 from patter_nb.step.inputs import Due
 from patter_nb.step.scene import Scene
 from patter_nb.step.state import Answer, Asking, Checking, Closing, Paused, State
@@ -32,7 +32,7 @@ def fire(s: Scene, given: Due) -> None:
 def _timers(state: State) -> list[Timer]:
     timers = _of_voice(state)
     if isinstance(state.utterance, Closing) and state.utterance.asked:
-        timers.append((state.utterance.since_ms + hearing.STT_SILENCE_MS, hearing.words_overdue))
+        timers.append((state.utterance.since_ms + failing.STT_SILENCE_MS, failing.words_overdue))
     if state.answer is not None:
         timers += _of_answer(state, state.answer)
     return timers
@@ -50,11 +50,11 @@ def _of_answer(state: State, answer: Answer) -> list[Timer]:
     timers: list[Timer] = []
     match answer.work:
         case Checking(since_ms):
-            timers.append((since_ms + answering.CHECK_SILENCE_MS, answering.check_overdue))
+            timers.append((since_ms + failing.CHECK_SILENCE_MS, failing.check_overdue))
         case Asking(_, heard_ms):
-            timers.append((heard_ms + answering.LLM_SILENCE_MS, answering.model_overdue))
+            timers.append((heard_ms + failing.LLM_SILENCE_MS, failing.model_overdue))
     if speaking.owes_sound(answer):
-        timers.append((answer.voice_ms + answering.TTS_SILENCE_MS, answering.voice_overdue))
+        timers.append((answer.voice_ms + failing.TTS_SILENCE_MS, failing.voice_overdue))
     filler = state.agent.filler
     if filler is not None and answering.wants_filler(answer):
         timers.append((answer.since_ms + filler.after_ms, answering.fill))

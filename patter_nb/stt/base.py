@@ -31,13 +31,16 @@ class Transcript:
 
 @runtime_checkable
 class STT(Protocol):
-    """Speech to text, one instance for one session.
+    """Speech to text, one instance for one live session at a time.
 
     The pipeline calls `open` once, pushes the frames of an utterance (with a little sound from before it) as they are
     captured, and `finalize` when the person has paused. Each `finalize` is answered on `transcripts()` by exactly one
     final transcript for everything pushed since the last (text "" when nothing was said), whether or not finals came before
     it by themselves; partials may come at any time before it. More frames may follow, then another `finalize`.
     Inference runs off the event loop. A failure raises out of `transcripts()` as a `PatterError`.
+
+    `aclose` ends the stream that `open` began, and lets go of its connection. It keeps a loaded model: another session of the same
+    agent may `open` again, and would have to wait for it. The model goes with the instance.
     """
 
     async def open(self, format: AudioFormat) -> None: ...

@@ -195,8 +195,12 @@ class UtteranceSTT(ABC, Generic[Model]):
                 await self._changed.wait()
 
     async def aclose(self) -> None:
+        """End the stream. The model stays loaded for the next `open`; it is freed with this object, or by `unload`."""
         self._closed = True
         self._changed.set()
+
+    async def unload(self) -> None:
+        """Free the model, once the call under way has ended. The next use loads it again."""
         await self._native.aclose()
 
     async def _hear(self, utterance: Utterance, stretch: Stretch) -> str:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
 import difflib
 import inspect
 import json
 import logging
 import threading
 import traceback
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from patter_nb.clock import Clock, SystemClock
 from patter_nb.errors import PatterConfigError, ToolError
@@ -49,9 +49,9 @@ class Invocation:
 class DefaultToolExecutor:
     """Runs `tools`, which are `Tool`s or plain functions in a list or tuple, or a dict of `Tool`s by name, used as it is.
 
-    `timeout_s` holds for tools that name no time of their own; both are kept within 0.1 and 300 seconds. `max_retries` is for
-    tools that are safe to repeat; a Python function is not known to be, and runs once. After 5 failures in a row a tool is
-    paused for 30 s of `clock`. To change what happens around a call, override `before_call`, `on_result`, `on_error`.
+    `timeout_s` holds for tools that name no time of their own; both are kept within 0.1 and 300 seconds. A call runs once: a
+    Python function is not known to be safe to repeat. After 5 failures in a row a tool is paused for 30 s of `clock`. To change
+    what happens around a call, override `before_call`, `on_result`, `on_error`.
     """
 
     def __init__(
@@ -59,19 +59,15 @@ class DefaultToolExecutor:
         tools: Iterable[Tool | Callable[..., Any]] | Mapping[str, Tool] = (),
         *,
         timeout_s: float = 10.0,
-        max_retries: int = 2,
         clock: Clock | None = None,
     ) -> None:
-        if not timeout_s > 0 or max_retries < 0:
-            raise PatterConfigError(
-                f"A tool executor cannot work with timeout_s={timeout_s!r}, max_retries={max_retries!r}.",
-                hint="Pass seconds above 0, retries from 0.",
-            )
+        if not timeout_s > 0:
+            raise PatterConfigError(f"A tool executor cannot work with timeout_s={timeout_s!r}.", hint="Pass seconds above 0.")
         now_ms = (SystemClock() if clock is None else clock).now_ms
         self.timeout_s = timeout_s
-        self.max_retries = max_retries
         self._breaker = CircuitBreaker(lambda: now_ms() / 1000.0)
         self._tools: dict[str, Tool] = tools if isinstance(tools, dict) else {}
+        self._lent: dict[str, Tool] = {}
         self._left_over: set[asyncio.Task[Any]] = set()
         if not isinstance(tools, Mapping):
             for item in tools:
@@ -82,7 +78,7 @@ class DefaultToolExecutor:
     @property
     def tools(self) -> Mapping[str, Tool]:
         """The tools by name."""
-        return self._tools
+        return self._tools | self._lent if self._lent else self._tools
 
     def add(self, item: Tool | Callable[..., Any]) -> Tool:
         """Add a tool, in place of the one of the same name and without its record of failures."""
@@ -90,6 +86,17 @@ class DefaultToolExecutor:
         self._tools[added.name] = added
         self._breaker.forget(added.name)
         return added
+
+    def having(self, tools: Iterable[Tool]) -> Self:
+        """An executor like this one, with these tools beside its own, in place of those of an earlier `having`; this one stays as it is.
+
+        It is a shallow copy: its own tools, and whatever else a subclass holds, are shared. A tool that is the same in both has
+        one record of failures; the others begin without.
+        """
+        before, other = self.tools, copy.copy(self)
+        other._lent = {item.name: item for item in tools}
+        other._breaker = self._breaker.sharing(name for name, item in other.tools.items() if before.get(name) == item)
+        return other
 
     async def execute(self, name: str, arguments: Mapping[str, Any] | str, ctx: ToolContext | None = None) -> str:
         """Run the tool `name` once and return the text for the model: a string as it is, anything else as JSON.
@@ -100,11 +107,12 @@ class DefaultToolExecutor:
         >>> asyncio.run(DefaultToolExecutor([Tool("double", handler=lambda n=1: 2 * n)]).execute("double", '{"n": "4"}'))
         '8'
         """
-        tool = self._tools.get(name)
+        tools = self.tools
+        tool = tools.get(name)
         call = Invocation(name, {}, tool, ToolContext() if ctx is None else ctx)
         try:
             if tool is None:
-                raise _unknown(name, self._tools)
+                raise _unknown(name, tools)
             call = replace(call, arguments=_parsed(tool, arguments))
             return await self._attempt(call, tool)
         except ToolError as error:
@@ -128,7 +136,7 @@ class DefaultToolExecutor:
             bound = tool.bind(call.arguments, call.ctx)
             await self.before_call(call)
             with self._breaker.calling(call.name):
-                result = await self._within_time(tool, bound, call.ctx)
+                result = await self._within_time(tool, bound)
             text = as_text(await self.on_result(call, result))
         except ToolCallError:
             raise
@@ -142,10 +150,10 @@ class DefaultToolExecutor:
             )
         return text
 
-    async def _within_time(self, tool: Tool, bound: Callable[[], Any], ctx: ToolContext) -> Any:
+    async def _within_time(self, tool: Tool, bound: Callable[[], Any]) -> Any:
         asked = self.timeout_s if tool.timeout_s is None else tool.timeout_s
         seconds = min(max(asked, SHORTEST_TIMEOUT_S), LONGEST_TIMEOUT_S)
-        task = asyncio.get_running_loop().create_task(_result_of(tool, bound, ctx))
+        task = asyncio.get_running_loop().create_task(_result_of(tool, bound))
         try:
             await asyncio.wait((task,), timeout=seconds)
             if not task.done():
@@ -175,25 +183,9 @@ class DefaultToolExecutor:
         await asyncio.wait((task,), timeout=CANCEL_GRACE_S)
 
 
-async def _result_of(tool: Tool, bound: Callable[[], Any], ctx: ToolContext) -> Any:
+async def _result_of(tool: Tool, bound: Callable[[], Any]) -> Any:
     result: Any = bound() if tool.is_async else await _on_own_thread(tool.name, bound)
-    if inspect.isawaitable(result):
-        return await result
-    return await _last_result(result, ctx) if inspect.isasyncgen(result) else result
-
-
-async def _last_result(steps: AsyncGenerator[Any, Any], ctx: ToolContext) -> Any:
-    """What an async generator yields as {"result": value}; everything else that it yields is progress."""
-    result: object = {}
-    async with aclosing(steps):
-        async for step in steps:
-            match step:
-                case {"result": value}:
-                    result = value
-                case {"progress": said} | said:
-                    if ctx.progress is not None:
-                        ctx.progress(as_text(said))
-    return result
+    return await result if inspect.isawaitable(result) else result
 
 
 async def _on_own_thread(name: str, work: Callable[[], Any]) -> Any:

@@ -34,15 +34,12 @@ class DerivedSchema(dict[str, Any]):
 class ToolContext:
     """What a tool may know of the conversation. A handler's parameter named `ctx`, or annotated with this class, receives it.
 
-    `history` is the conversation so far as OpenAI-shaped messages. `progress`, where it is set, takes a sentence about work that
-    is still going on.
+    `call_id` names the session, `history` is the conversation so far as OpenAI-shaped messages, `variables` the agent's.
     """
 
     call_id: str | None = None
-    session: object | None = field(default=None, repr=False)
     history: tuple[Message, ...] = field(default=(), repr=False)
     variables: Mapping[str, Any] = field(default_factory=dict)
-    progress: Callable[[str], None] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +102,18 @@ def _signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
         ) from error
     if next(iter(signature.parameters), None) in ("self", "cls"):
         raise PatterConfigError(f"The tool {name} is a method without its object.", hint="Take the bound method: tool(thing.method).")
-    if inspect.isgeneratorfunction(function):
-        raise PatterConfigError(
-            f"The tool {name} is a generator.", hint="Return a list; or make it async, and yield its progress and result."
-        )
+    if any(inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one) for one in _called(function)):
+        raise PatterConfigError(f"The tool {name} is a generator.", hint="Return its result, all of it: a list, say.")
     return signature
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
-    called = type(function).__call__  # an object's own method, where the function is an object
-    return any(inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) for one in (function, called))
+    return any(map(inspect.iscoroutinefunction, _called(function)))
+
+
+def _called(function: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What may run when `function` is called: itself, or its own method where it is an object."""
+    return function, type(function).__call__
 
 
 def _is_context(annotation: object) -> bool:

@@ -34,8 +34,7 @@ class Tool:
     timeout_s    seconds that one call may take, kept within 0.1 and 300; None leaves it to the executor
 
     A parameter named `ctx`, or annotated `ToolContext`, is filled in and not part of the schema; a function of literally
-    (arguments, call_context) receives the arguments as one dict. An async generator may yield {"progress": text} on the way to
-    {"result": value}. Calling the tool calls the function.
+    (arguments, call_context) receives the arguments as one dict. Calling the tool calls the function.
 
     Raises `PatterConfigError` for a bad name, no handler, a bad schema, and a signature that no schema can describe.
 

@@ -18,9 +18,10 @@ import numpy.typing as npt
 from patter_nb.audio.frames import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE, AudioFormat, Block, Frame, Pcm
 from patter_nb.audio.resampling import resample
 from patter_nb.audio.tracks import PcmTrack
-from patter_nb.audio.wav import StrPath, check_writable, read_wav, to_pcm, write_wav
+from patter_nb.audio.wav import check_writable, read_wav, to_pcm, write_wav
 from patter_nb.clock import Clock, ManualClock, SystemClock
 from patter_nb.errors import AudioError
+from patter_nb.files import StrPath
 from patter_nb.transports.base import Played, TransportInput
 
 __all__ = ["WavTransport"]
@@ -102,8 +103,8 @@ class WavTransport:
         self._loudspeaker().flush()
 
     async def aclose(self) -> None:
-        """Write `dst`. Raises `AudioError` when that fails; calling it again then tries again."""
-        if self._dst is not None:
+        """Write `dst`, if the call has begun. Raises `AudioError` when that fails; calling it again then tries again."""
+        if self._dst is not None and self._origin_ms is not None:
             write_wav(self._dst, self.record, SAMPLE_RATE)
             self._dst = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from patter_nb.audio.frames import Frame
 from patter_nb.audio.level import NoiseFloor, level_db
@@ -28,6 +29,8 @@ class EnergyVAD:
     >>> vad.probability(Frame(np.zeros(320, np.int16), 0, 0.0)) < 0.01
     True
     """
+
+    provider: Final = "energy"
 
     def __init__(self) -> None:
         self.reset()

@@ -41,6 +41,8 @@ class SileroVAD:
     `PatterConfigError` when the file has another hash, `MissingExtra` without onnxruntime.
     """
 
+    provider: Final = "silero"
+
     def __init__(self) -> None:
         self._session: Any = None
         self.reset()

@@ -228,7 +228,7 @@ def failed(number: int = 3, at: float = 10.0, error: PatterError | None = None) 
         (at + 0.3, number, ToolCalled("c", "get_weather", '{"city": "Par')),
         (at + 0.4, number, ToolEnded("c", "get_weather", "failed", "{}", "The arguments of get_weather are no JSON.")),
         (at + 0.5, number, StageFailed("llm", error)),
-        (at + 0.6, number, TurnEnded("failed")),
+        (at + 0.6, number, TurnEnded("failed", error)),
         (at + 0.6, number, TurnHeard("")),
     ]
 

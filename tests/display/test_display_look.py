@@ -42,18 +42,33 @@ def test_style_sheet_is_short_and_touches_nothing_else() -> None:
     assert all(".pnb" in selector for selector in selectors)
 
 
-@given(
-    response=st.floats(1, 60_000),
-    endpointing=st.none() | st.floats(0, 60_000),
-    token=st.none() | st.floats(0, 60_000),
-    sound=st.none() | st.floats(0, 60_000),
-)
-def test_parts_sum_to_the_response(response: float, endpointing: float | None, token: float | None, sound: float | None) -> None:
-    told = {"response": response, "endpointing": endpointing, "llm_first_token": token, "tts_first_audio": sound}
-    latency = {name: ms for name, ms in told.items() if ms is not None}
-    made = parts(latency)
+MEASURED = ("endpointing", "llm_first_token", "tools", "tts_first_audio", "playback", "filler")
+
+
+@given(st.floats(1, 60_000), st.dictionaries(st.sampled_from(MEASURED), st.floats(0, 20_000)))
+def test_parts_sum_to_the_response(response: float, others: dict[str, float]) -> None:
+    made = parts({"response": response, **others})
     assert sum(part.ms for part in made) == pytest.approx(response, abs=1.01)
     assert all(part.ms > 0 for part in made)
+    assert [part.measured for part in made].count(False) <= 1
+
+
+def test_each_part_stands_apart_and_what_is_left_says_so() -> None:
+    latency = {"endpointing": 500, "llm_first_token": 400, "tools": 500, "tts_first_audio": 200, "playback": 200, "response": 2500}
+    shown = [(part.name, part.ms, part.measured) for part in parts(latency)]
+    assert shown == [
+        ("endpointing", 500, True),
+        ("first token", 400, True),
+        ("tools", 500, True),
+        ("first sentence and other rounds", 700, False),
+        ("voice", 200, True),
+        ("playback", 200, True),
+    ]
+
+
+def test_a_response_that_was_a_filler_is_not_explained_by_the_answer() -> None:
+    latency = {"endpointing": 500, "filler": 4100, "playback": 100, "response": 4700, "llm_first_token": 3000, "tts_first_audio": 90}
+    assert [(part.name, part.ms) for part in parts(latency)] == [("endpointing", 500), ("filler", 4100), ("playback", 100)]
 
 
 def test_nothing_is_invented_where_nothing_was_measured() -> None:

@@ -88,11 +88,38 @@ async def test_a_provider_is_called_with_what_it_takes() -> None:
             given.append(options)
             yield "c"
 
-    event = asyncio.Event()
-    for provider in (Neither(), One(), All()):
+    class NoTools:
+        async def stream(self, messages: Any, cancel_event: Any = None) -> AsyncIterator[str]:
+            given.append({"cancel_event": cancel_event})
+            yield "d"
+
+    class Bare:
+        async def stream(self, messages: Any) -> AsyncIterator[str]:
+            given.append({})
+            yield "e"
+
+    class ByName:
+        async def stream(self, messages: Any, *, tools: Any) -> AsyncIterator[str]:
+            given.append({"tools": tools})
+            yield "f"
+
+    class OtherNames:
+        async def stream(self, conversation: Any, functions: Any) -> AsyncIterator[str]:
+            given.append({"functions": functions})
+            yield "g"
+
+    class Anything:
+        async def stream(self, *args: Any, **options: Any) -> AsyncIterator[str]:
+            given.append({"args": args, **options})
+            yield "h"
+
+    event, specs = asyncio.Event(), [{"type": "function"}]
+    for provider in (Neither(), One(), All(), NoTools(), Bare(), ByName(), OtherNames(), Anything()):
         assert isinstance(provider, LLMProvider)
-        await texts(open_stream(provider, [], None, cancel_event=event, call_id="7"))
-    assert given == [{}, {"cancel_event": event}, {"cancel_event": event, "call_id": "7"}]
+        await texts(open_stream(provider, [], specs, cancel_event=event, call_id="7"))
+    both = {"cancel_event": event, "call_id": "7"}
+    named = [{"cancel_event": event}, {}, {"tools": specs}, {"functions": specs}, {"args": ([], specs), **both}]
+    assert given == [{}, {"cancel_event": event}, both, *named]
 
 
 async def test_a_provider_gets_copies_and_no_tools_as_none() -> None:

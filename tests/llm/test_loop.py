@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from talking import assert_tools_answered, until
+from talking import assert_tools_answered, talking, until
 
-from patter_nb.errors import MalformedStream, ServerError
+from patter_nb.errors import ContentFiltered, MalformedStream, PatterConfigError, PatterError, ServerError, TruncatedStream
 from patter_nb.llm.base import LLMChunk
 from patter_nb.llm.loop import LLMLoop
 from patter_nb.testing import Call, Hold, ScriptedLLM
@@ -103,11 +103,21 @@ async def test_an_executor_may_raise_anything_and_return_anything() -> None:
     assert [(call.status, call.result) for call in calls(items)[2:]] == [("failed", None), ("completed", '{"n": 1}')]
 
 
-async def test_tools_are_added_to_the_executor_that_was_given() -> None:
+async def test_the_executor_that_was_given_has_the_tools_and_stays_as_it_was() -> None:
     executor = DefaultToolExecutor([Tool("own", handler=lambda: "mine")])
     llm = ScriptedLLM([[Call("double", {"n": 1}), Call("own")], "Done."])
     items = await run(LLMLoop(llm, tools=[double], executor=executor))
     assert [call.result for call in calls(items)[2:]] == ["2", "mine"]
+    assert list(executor.tools) == ["own"]
+
+
+def test_what_is_no_tool_executor_is_refused() -> None:
+    class Bare:
+        async def execute(self, name: str, arguments: Any, ctx: Any = None) -> str:
+            return name
+
+    with pytest.raises(PatterConfigError, match="Bare, no tool executor"):
+        LLMLoop(ScriptedLLM([]), executor=Bare())  # type: ignore[arg-type]
 
 
 async def test_the_last_round_has_no_tools_and_calls_in_it_do_not_run() -> None:
@@ -130,9 +140,104 @@ async def test_nothing_is_an_error(nothing: Any) -> None:
         await run(LLMLoop(ScriptedLLM([nothing])))
 
 
-async def test_a_filtered_answer_is_none() -> None:
-    items = await run(LLMLoop(ScriptedLLM([[LLMChunk("done", finish_reason="content_filter")]])))
-    assert items == [LLMChunk("done", finish_reason="content_filter")]
+CUT: list[tuple[list[Any], str, type[PatterError]]] = [
+    ([Call("book", "")], "length", TruncatedStream),
+    (["Let me see. ", Call("book", "")], "length", TruncatedStream),
+    ([], "length", TruncatedStream),
+    ([Call("book", "{}")], "length", TruncatedStream),
+    ([Call("book", "")], "content_filter", ContentFiltered),
+    ([], "content_filter", ContentFiltered),
+    ([Call("book", "")], "cancelled", TruncatedStream),
+    (["Let me see. "], "cancelled", TruncatedStream),
+]
+
+
+@pytest.mark.parametrize(("steps", "reason", "error"), CUT)
+@pytest.mark.parametrize("session", [False, True])
+async def test_a_round_that_was_cut_off_runs_no_calls(steps: list[Any], reason: str, error: type[PatterError], session: bool) -> None:
+    ran: list[str] = []
+
+    def book(seat: str = "any") -> None:
+        ran.append(seat)
+
+    llm = ScriptedLLM([[*steps, LLMChunk("done", finish_reason=reason)]])
+    if session:
+        async with talking(llm=llm, tools=[book]) as talk:
+            failure = (await talk.ask("Go.")).error
+            assert talk.tool_calls == []
+    else:
+        with pytest.raises(error) as raised:
+            await run(LLMLoop(llm, tools=[book]))
+        failure = raised.value
+    assert ran == []
+    assert type(failure) is error
+    assert failure.provider == "scripted"
+    if isinstance(failure, TruncatedStream):
+        assert failure.partial_text == "".join(step for step in steps if isinstance(step, str))
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "length"])
+async def test_words_that_were_cut_off_stand(reason: str) -> None:
+    steps = ["Well, I ", LLMChunk("done", finish_reason=reason)]
+    assert words(await run(LLMLoop(ScriptedLLM([steps])))) == "Well, I "
+    async with talking(llm=ScriptedLLM([steps])) as session:
+        assert (await session.ask("Go.")).status == "completed"
+
+
+@pytest.mark.parametrize(("arguments", "runs"), [('{"seat": "1"}', True), ("{}", True), ("", False), ('{"seat": ', False)])
+@pytest.mark.parametrize("session", [False, True])
+async def test_without_done_only_calls_run_whose_arguments_are_json(arguments: str, runs: bool, session: bool) -> None:
+    ran: list[str] = []
+
+    def book(seat: str = "any") -> None:
+        ran.append(seat)
+
+    class Careless:
+        asked = 0
+
+        async def stream(self, messages: Any, tools: Any = None) -> AsyncIterator[Any]:
+            self.asked += 1
+            if self.asked == 1:
+                yield {"type": "tool_call", "name": "book", "arguments": arguments}
+            else:
+                yield "Done."
+
+    llm: Any = Careless()
+    if session:
+        async with talking(llm=llm, tools=[book]) as talk:
+            turn = await talk.ask("Go.")
+            assert (turn.status, turn.agent_text) == ("completed", "Done.")
+            (ended,) = turn.tool_calls
+    else:
+        ended = calls(await run(LLMLoop(llm, tools=[book])))[-1]
+    assert (bool(ran), ended.status) == (runs, "completed" if runs else "failed")
+    assert runs or "did not arrive" in str(ended.error)
+
+
+async def test_a_model_that_does_not_look_at_the_event_is_cancelled_all_the_same() -> None:
+    cancel, begun, closed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    class Stubborn:
+        async def stream(self, messages: Any, tools: Any = None) -> AsyncIterator[str]:
+            try:
+                yield "Well"
+                begun.set()
+                await asyncio.Event().wait()
+            finally:
+                closed.set()
+
+    running = asyncio.create_task(run(LLMLoop(Stubborn()), cancel_event=cancel))  # type: ignore[arg-type]
+    await begun.wait()
+    cancel.set()
+    assert await running == [LLMChunk("text", content="Well"), LLMChunk("done", finish_reason="cancelled")]
+    assert closed.is_set()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_turn_that_is_cancelled_before_it_begins_asks_and_says_nothing() -> None:
+    cancel = asyncio.Event()
+    cancel.set()
+    assert await run(LLMLoop(ScriptedLLM(["Never said."])), cancel_event=cancel) == [LLMChunk("done", finish_reason="cancelled")]
 
 
 async def test_what_the_provider_raises_is_raised_after_what_it_said() -> None:

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from talking import bodies, talking
 
-from patter_nb.agent import DEFAULT_REPLACEMENT, Guardrail
+from patter_nb.agent import DEFAULT_REPLACEMENT, AfterLLM, Guardrail, PipelineHooks
 from patter_nb.errors import PatterConfigError
 from patter_nb.events import GuardrailHit, InputChecked, LLMRequested, StageFailed
-from patter_nb.pipeline.door import first_hit
+from patter_nb.pipeline.guarding import Reading, first_hit
 from patter_nb.testing import ScriptedLLM, ScriptedTTS
 
 
 def hit(text: str, *terms: str, before: str = "") -> bool:
-    found = asyncio.run(first_hit((Guardrail("g", blocked_terms=terms),), "output", text, before=before))
+    found = asyncio.run(first_hit((Guardrail("g", blocked_terms=terms),), "output", Reading(text, before)))
     return found is not None
 
 
@@ -70,7 +70,86 @@ def test_a_guardrail_that_cannot_work_is_refused(options: dict[str, Any], messag
         Guardrail(**{"name": "g", **options})
 
 
+@pytest.mark.parametrize(
+    ("text", "term"),
+    [
+        ("ａｃｍｅ corp", "Acme Corp"),
+        ("ac\u200bme co\u00adrp", "acme corp"),
+        ("acme\u00a0corp", "acme corp"),
+        ("ﬁnal oﬀer", "final offer"),
+        ("straße", "STRASSE"),
+        ("acme corp", "ａｃ\u200dｍｅ corp"),
+        ("cafe\u0301", "caf\u00e9"),
+    ],
+)
+def test_a_term_is_found_in_any_form_of_its_letters(text: str, term: str) -> None:
+    assert hit(text, term)
+    assert hit(text[3:], term, before=text[:3])
+    assert not hit(text[3:], term)
+
+
 # --- on what the agent says
+
+
+MARKED_UP = [
+    ("Try **Acme** Corp instead.", "acme corp"),
+    ("Try _Acme_ Corp instead.", "acme corp"),
+    ("Try [Acme](https://a.b/c) Corp instead.", "acme corp"),
+    ("It is a <b>sec</b>ret, you see.", "secret"),
+    ("Try Acme 🎉 Corp instead.", "acme corp"),
+    ("Try A\u200bcme Corp instead.", "acme corp"),
+    ("You find it at [this place](https://acme.example/x).", "acme.example"),
+    ("Here is something from the well known company **Acme\n\nCorp** of old.", "acme corp"),
+]
+
+
+@pytest.mark.parametrize(("reply", "term"), MARKED_UP)
+async def test_what_is_blocked_is_so_with_markup_and_without(reply: str, term: str) -> None:
+    tts = ScriptedTTS()
+    rail = Guardrail("g", blocked_terms=[term], replacement="No.")
+    async with talking(llm=ScriptedLLM([reply]), tts=tts, guardrails=[rail]) as session:
+        turn = await session.ask("Well?")
+        assert len(bodies(session, GuardrailHit)) == 1
+    assert tts.said[-1] == "No."
+    assert turn.agent_text.endswith("No.")
+    assert "instead" not in str(session.history) and "ret," not in str(session.history)
+
+
+async def test_a_check_sees_the_text_as_it_is_written_and_as_it_sounds() -> None:
+    seen: list[str] = []
+
+    def check(text: str) -> bool:
+        seen.append(text)
+        return False
+
+    llm = ScriptedLLM(["It is **good** for 5 of us. Plain words are seen once."])
+    parts = {"text_transforms": [lambda text: text.replace("5", "five")], "guardrails": [Guardrail("g", check=check)]}
+    async with talking(llm=llm, tts=ScriptedTTS(), **parts) as session:
+        await session.ask("Well?")
+    three = ["It is **good** for 5 of us.", "It is good for 5 of us.", "It is good for five of us."]
+    assert [text.strip() for text in seen] == [*three, "Plain words are seen once."]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_what_a_hook_makes_of_a_sentence_is_checked(asynchronous: bool) -> None:
+    def worse(text: str, ctx: Any) -> str:
+        return text.replace("the place", "Acme Corp")
+
+    async def later(text: str, ctx: Any) -> str:
+        return worse(text, ctx)
+
+    hooks = PipelineHooks(after_llm=AfterLLM(on_sentence=later if asynchronous else worse))
+    tts, rail = ScriptedTTS(), Guardrail("g", blocked_terms=["acme corp"], replacement="No.")
+    async with talking(llm=ScriptedLLM(["Go to the place."]), tts=tts, guardrails=[rail], hooks=hooks) as session:
+        turn = await session.ask("Where?")
+    assert (tts.said, turn.agent_text) == (["No."], "No.")
+
+
+async def test_what_a_hook_takes_out_is_not_blocked() -> None:
+    hooks = PipelineHooks(after_llm=AfterLLM(on_sentence=lambda text, ctx: text.replace("Acme Corp", "them")))
+    rail = Guardrail("g", blocked_terms=["acme corp"])
+    async with talking(llm=ScriptedLLM(["Go to Acme Corp."]), guardrails=[rail], hooks=hooks) as session:
+        assert (await session.ask("Where?")).agent_text == "Go to them."
 
 
 async def test_a_term_over_two_sentences_is_not_completed() -> None:

@@ -12,6 +12,7 @@ from patter_nb.agent import Filler, Guardrail, PipelineHooks
 from patter_nb.errors import MalformedStream, RequestTimeout
 from patter_nb.events import (
     Body,
+    Dropped,
     GuardrailHit,
     LLMRequested,
     SentenceReady,
@@ -148,7 +149,7 @@ class TestTools:
         assert [body.status for body in edge.bodies(ToolEnded) if isinstance(body, ToolEnded)] == ["completed", "cancelled"]
         assert edge.state.history[-1]["tool_call_id"] == "id1"
         edge.check_words()
-        edge.feed(ToolFinished(1, "id1", "completed", "too late"))
+        assert edge.feed(ToolFinished(1, "id1", "completed", "too late")) == [Dropped("ToolFinished", None)]
         assert len(edge.bodies(ToolEnded)) == 2
         edge.answer("Yes.")
         edge.settle()
@@ -239,9 +240,22 @@ class TestModel:
 
     def test_that_is_cut_by_a_filter_has_answered(self) -> None:
         edge = asking()
+        edge.chunk("Well")
         edge.chunk(LLMChunk("done", finish_reason="content_filter"))
         edge.end_stream()
+        edge.settle()
         assert edge.bodies(TurnEnded) == [TurnEnded("completed")]
+
+    @pytest.mark.parametrize("reason", ["length", "content_filter", "cancelled"])
+    def test_that_is_cut_in_a_call_runs_nothing(self, reason: str) -> None:
+        edge = asking()
+        edge.call("book", "")
+        edge.chunk(LLMChunk("done", finish_reason=reason))
+        edge.end_stream()
+        assert edge.bodies(ToolCalled) == [] == edge.tools
+        (failed,), (ended,) = edge.bodies(StageFailed), edge.bodies(TurnEnded)
+        assert isinstance(failed, StageFailed)
+        assert ended == TurnEnded("failed", failed.error)
 
     def test_that_is_silent_for_a_minute_fails(self) -> None:
         edge = asking()
@@ -298,6 +312,30 @@ class TestModel:
         edge.settle()
         assert edge.turns[1].status == "completed"
         assert len(errors(edge)) == 1
+
+    def test_whose_caller_has_no_patience_is_not_apologised_for(self) -> None:
+        edge = asking(error_message="Sorry.")
+        edge.chunk("It rains in Rome today. And")
+        edge.fail("session")
+        (ended,) = edge.bodies(TurnEnded)
+        assert isinstance(ended, TurnEnded)
+        assert (ended.status, str(ended.error)) == ("failed", "session broke")
+
+    def test_whose_voice_fails_too_failed_first(self) -> None:
+        edge = asking(error_message="Sorry.")
+        edge.streams = []
+        edge.fail("llm")
+        edge.due()
+        assert errors(edge) == ["PatterError", "RequestTimeout"]
+        assert [str(body.error) for body in edge.bodies(TurnEnded) if isinstance(body, TurnEnded)] == ["llm broke"]
+
+    def test_beside_which_something_else_fails_has_answered(self) -> None:
+        edge = asking()
+        edge.fail("vad", epoch=None)
+        edge.fail("transport", epoch=None)
+        edge.answer("Yes.")
+        edge.settle()
+        assert edge.bodies(TurnEnded) == [TurnEnded("completed")]
 
     def test_that_fails_twice_is_apologised_for_once(self) -> None:
         edge = asking(error_message="Sorry.")

@@ -257,7 +257,7 @@ class TestSpeechToText:
         closed_ms = edge.now_ms - 200
         assert next_due_ms(edge.state) == pytest.approx(closed_ms + 20_000, abs=40)
         edge.due()
-        assert edge.bodies(TurnEnded) == [TurnEnded("failed")]
+        assert [(body.status, body.error) for body in edge.bodies(TurnEnded)] == [("failed", edge.bodies(StageFailed)[0].error)]  # type: ignore[attr-defined]
         edge.settle()
 
     @pytest.mark.parametrize("is_final", [True, False])

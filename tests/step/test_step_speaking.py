@@ -293,7 +293,7 @@ class TestFailures:
         edge.check_piece()
         edge.sound(RATE)
         edge.fail("tts")
-        assert edge.bodies(TurnEnded) == [TurnEnded("failed")]
+        assert [(body.status, body.error) for body in edge.bodies(TurnEnded)] == [("failed", edge.bodies(StageFailed)[0].error)]  # type: ignore[attr-defined]
         assert edge.pieces == []
         edge.settle()
         assert edge.turns[1].heard == "The weather in"
@@ -305,7 +305,7 @@ class TestFailures:
         edge.answer(ANSWER)
         assert next_due_ms(edge.state) == pytest.approx(edge.now_ms + 30_000, abs=2)
         edge.due()
-        assert edge.bodies(TurnEnded) == [TurnEnded("failed")]
+        assert [(body.status, body.error) for body in edge.bodies(TurnEnded)] == [("failed", edge.bodies(StageFailed)[0].error)]  # type: ignore[attr-defined]
 
     @pytest.mark.parametrize("stage", ["transform", "hook", "guardrail"])
     def test_an_apology_that_fails_is_not_apologised_for(self, stage: str) -> None:

@@ -1,8 +1,10 @@
 import asyncio
+import gc
 import itertools
 import threading
+import weakref
 from collections.abc import AsyncIterator, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -142,9 +144,11 @@ class Counting(UtteranceSTT[str]):
         self.gate.set()
         self.begun = threading.Event()
         self.broken = False
+        self.loads = 0
         super().__init__("test")
 
     def _load(self) -> str:
+        self.loads += 1
         return "model"
 
     def _transcribe(self, model: str, pcm: Pcm) -> str:
@@ -291,6 +295,33 @@ async def test_it_can_be_opened_again(stt: Counting) -> None:
     await push(stt, speech(30))
     await stt.finalize()
     assert await until_final(stt) == [final("30 frames")]
+
+
+async def test_the_model_stays_loaded_between_sessions_until_it_is_unloaded(stt: Counting) -> None:
+    for loads, act in ((1, stt.aclose), (1, stt.unload), (2, stt.aclose)):
+        await stt.warmup()
+        assert stt.loads == loads
+        await act()
+        await stt.open(AudioFormat())
+
+
+def test_the_model_goes_with_its_owner() -> None:
+    class Owning(Counting):
+        def _load(self) -> Any:
+            return Model()
+
+    class Model:
+        pass
+
+    async def use() -> weakref.ref[Any]:
+        owner = Owning()
+        await owner.warmup()
+        await owner.aclose()
+        return weakref.ref(owner._native._loaded)
+
+    model = asyncio.run(use())
+    gc.collect()
+    assert model() is None
 
 
 async def test_another_sample_rate_is_refused(stt: Counting) -> None:

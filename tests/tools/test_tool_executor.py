@@ -8,7 +8,7 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -149,34 +149,6 @@ async def test_the_context_reaches_the_tool() -> None:
 
     ctx = ToolContext(call_id="c1", variables={"name": "Ann"}, history=({"role": "user", "content": "hi"},))
     assert await DefaultToolExecutor([about]).execute("about", "", ctx) == '["c1", "Ann", 1]'
-
-
-async def test_an_async_generator_reports_progress_on_the_way_to_its_result() -> None:
-    closed: list[str] = []
-
-    @tool
-    async def search(term: str) -> AsyncIterator[Any]:
-        try:
-            yield {"progress": "Looking."}
-            yield "Still looking."
-            yield {"result": [term]}
-        finally:
-            closed.append("closed")
-
-    said: list[str] = []
-    run = DefaultToolExecutor([search])
-    assert await run.execute("search", {"term": "x"}, ToolContext(progress=said.append)) == '["x"]'
-    assert await run.execute("search", {"term": "x"}) == '["x"]'
-    assert said == ["Looking.", "Still looking."]
-    assert closed == ["closed"] * 2
-
-
-async def test_an_async_generator_without_result_gives_an_empty_object() -> None:
-    @tool
-    async def idle() -> AsyncIterator[Any]:
-        yield {"progress": "Looking."}
-
-    assert await DefaultToolExecutor([idle]).execute("idle", "") == "{}"
 
 
 # --- results
@@ -647,7 +619,7 @@ def test_tools_come_in_a_list_a_tuple_or_a_mapping_and_are_replaced_by_name() ->
         assert dict(run.tools) == {"get_weather": other}
 
 
-@pytest.mark.parametrize("keywords", [{"timeout_s": 0}, {"timeout_s": -1}, {"max_retries": -1}, {"tools": [3]}, {"tools": ["get_weather"]}])
+@pytest.mark.parametrize("keywords", [{"timeout_s": 0}, {"timeout_s": -1}, {"tools": [3]}, {"tools": ["get_weather"]}])
 def test_a_bad_executor_is_refused_with_the_remedy(keywords: dict[str, Any]) -> None:
     with pytest.raises(PatterConfigError) as raised:
         DefaultToolExecutor(**keywords)
@@ -660,3 +632,38 @@ def test_envelope_is_json_in_the_persons_own_script() -> None:
         '{"error": "Où?", "fallback": true, "validation_errors": [{"field": "ville", "problem": "où", "allowed": ["là"]}]}'
     )
     assert json.loads(envelope(ToolError("Plain.", hint="Go on."))) == {"error": "Plain. Go on.", "fallback": True}
+
+
+async def test_another_set_of_tools_leaves_the_executor_as_it_is() -> None:
+    class Loud(DefaultToolExecutor):
+        def __init__(self, mark: str, **options: Any) -> None:
+            super().__init__(**options)
+            self.mark = mark
+
+        async def on_result(self, call: Invocation, result: Any) -> Any:
+            return f"{result}{self.mark}"
+
+    own: dict[str, Tool] = {}
+    run = Loud("!", tools=own)
+    hi = run.having([Tool("greet", handler=lambda: "hi")])
+    bye = hi.having([Tool("greet", handler=lambda: "bye"), Tool("leave", handler=lambda: "left")])
+    assert [await one.execute("greet", "") for one in (hi, bye, hi)] == ["hi!", "bye!", "hi!"]
+    assert (list(run.tools), list(hi.tools), list(bye.tools), list(bye.having([]).tools)) == ([], ["greet"], ["greet", "leave"], [])
+    own["late"] = Tool("late", handler=lambda: "in time")
+    assert await bye.execute("late", "") == "in time!", "its own tools are its own, whenever they came"
+
+
+async def test_a_record_of_failures_goes_with_the_tool() -> None:
+    def fail() -> None:
+        raise OSError("no")
+
+    flaky, mended = Tool("flaky", handler=fail), Tool("flaky", handler=lambda: "up")
+    run = DefaultToolExecutor(clock=ManualClock()).having([flaky])
+    for _ in range(5):
+        with pytest.raises(ToolCallError, match="no"):
+            await run.execute("flaky", "")
+    with pytest.raises(ToolCallError, match="paused"):
+        await run.having([flaky, Tool("other", handler=fail)]).execute("flaky", "")
+    assert await run.having([mended]).execute("flaky", "") == "up"
+    with pytest.raises(ToolCallError, match="paused"):
+        await run.execute("flaky", "")

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
@@ -262,6 +262,19 @@ def test_star_parameters_are_refused(function: Callable[..., Any]) -> None:
     with pytest.raises(PatterConfigError, match=r"\*kw|\*ar") as raised:
         Tool("star", handler=function)
     assert "one by one" in str(raised.value)
+
+
+def test_an_async_generator_is_refused() -> None:
+    async def steps() -> AsyncIterator[int]:
+        yield 1
+
+    class Steps:
+        async def __call__(self) -> AsyncIterator[int]:
+            yield 1
+
+    for handler in (steps, Steps()):
+        with pytest.raises(PatterConfigError, match="is a generator"):
+            Tool("probe", handler=handler)
 
 
 def test_a_plain_generator_is_refused() -> None:

@@ -193,10 +193,19 @@ def test_what_cannot_work_is_found_out_before_the_call(tmp_path: Path) -> None:
         WavTransport((np.zeros(320), 16))
 
 
+async def test_a_call_that_never_began_writes_nothing(tmp_path: Path) -> None:
+    dst = tmp_path / "answer.wav"
+    dst.write_bytes(b"an older answer")
+    transport = WavTransport(question(320), dst, paced=False)
+    await transport.aclose()
+    assert dst.read_bytes() == b"an older answer"
+
+
 async def test_a_failed_recording_can_be_written_again(tmp_path: Path) -> None:
     folder = tmp_path / "answers"
     folder.mkdir()
     transport = WavTransport(question(320), folder / "answer.wav", paced=False)
+    await frames(transport.inputs(), 1)
     folder.rmdir()
     with pytest.raises(AudioError, match="cannot be written"):
         await transport.aclose()

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from patter_nb.agent import Agent
 from patter_nb.audio.frames import FRAME_SAMPLES, Frame
 from patter_nb.vad.energy import EnergyVAD
+from patter_nb.vad.silero import SileroVAD
 
 ROOM = np.random.default_rng(1)
 
@@ -51,6 +53,11 @@ def test_probabilities_stay_within_bounds() -> None:
     heard = [probability for level in (-96, 0, -96, -50, -3) for probability in hear(vad, level, 20)]
     assert min(heard) >= 0.0
     assert max(heard) <= 1.0
+
+
+def test_logs_call_detectors_by_name() -> None:
+    assert Agent(vad=EnergyVAD()).parts() == {"vad": "energy"}
+    assert Agent(vad=SileroVAD()).parts() == {"vad": "silero"}
 
 
 def test_reset_forgets_the_room() -> None:

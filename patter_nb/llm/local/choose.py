@@ -2,27 +2,27 @@
 
 Four things speak for a tool: that the request is like its examples, its description and its name; that it is still like them once its
 own values are put in the place of the examples'; that it says what the tool must know; and that it is put as one puts a wish, not a
-remark, a refusal or a question about the world. A logistic model weighs them. It was fitted over many tools of many domains
-(`bench/tool_choice`), knows none of them by name, and has no list of words.
+remark, a refusal or a question about the world. A logistic model weighs them, and how they come together. It was fitted over tools of
+many domains (`bench/tool_choice`), knows none of them by name, and has no list of words.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import files
 from typing import Final
 
 import numpy as np
 
-from patter_nb.llm.local.encoder import WIDTH, Encoder, Matrix, Reading
+from patter_nb.llm.local.encoder import Encoder, Matrix, Reading, bare
 from patter_nb.llm.local.slots import Filled, SlotFiller, value_in
 from patter_nb.llm.local.toolview import Example, ToolView
 
 _CONSIDERED: Final = 6
 _SURE: Final = 0.5
 EVIDENCE: Final = 16
-MANNER: Final = 2 * WIDTH
 MISSING: Final = slice(6, 8)
 _FILLED: Final = 10
 
@@ -38,21 +38,40 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """The logistic model: what is subtracted from the features, and what each then weighs. `bias` includes the threshold."""
+    """The fitted model, in two steps: how a request is put becomes one number, how much it sounds like a wish (`put_*`); then that and
+    the evidence, each scaled, and the products of any two of them are weighed together. `bias` includes the threshold.
+    """
 
+    put_centre: Matrix
+    put_weights: Matrix
     centre: Matrix
+    scale: Matrix
     weights: Matrix
     bias: float
 
-    def score(self, features: Matrix) -> float:
-        return float(1 / (1 + np.exp(-((features - self.centre) @ self.weights + self.bias))))
+    def wish(self, put: Matrix) -> float:
+        """How much a request that is put so sounds like a wish."""
+        return float((put - self.put_centre) @ self.put_weights)
+
+    def score(self, evidence: Matrix, wish: float) -> float:
+        """How surely a tool with such `evidence` is meant, 0.0 to 1.0."""
+        weighed = float(with_products(np.append((evidence - self.centre) * self.scale, wish)[np.newaxis])[0] @ self.weights + self.bias)
+        return 1 / (1 + math.exp(-weighed))
+
+
+def with_products(rows: Matrix) -> Matrix:
+    """`rows`, each followed by the products of any two of its numbers; these count a third, or they would outweigh the rest."""
+    first, second = np.triu_indices(rows.shape[1])
+    products: Matrix = np.hstack([rows, 0.3 * rows[:, first] * rows[:, second]])
+    return products
 
 
 def fitted(*, with_state: bool) -> Weights:
-    """The weights this package carries: for SmolLM2, whose state is a feature, or for any model."""
+    """The weights this package carries: for SmolLM2, whose state tells how a request is put, or for any model."""
     kind = "state" if with_state else "plain"
     with files("patter_nb.llm.local").joinpath("chooser.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return Weights(arrays[f"{kind}_centre"], arrays[f"{kind}_weights"], float(arrays[f"{kind}_bias"]))
+        found = {field.name: arrays[f"{kind}_{field.name}"] for field in fields(Weights)}
+    return Weights(**{**found, "bias": float(found["bias"])})
 
 
 class Chooser:
@@ -69,19 +88,20 @@ class Chooser:
         for text in _sayings(tool):
             self._read(text)
 
-    def choose(self, request: Reading, state: Matrix, tools: Sequence[ToolView]) -> Choice | None:
-        """The tool that is meant, or None. `state` is the model's own of the request, or empty.
+    def choose(self, request: Reading, put: Matrix, tools: Sequence[ToolView]) -> Choice | None:
+        """The tool that is meant, or None. `put` tells how the request is put: its manner, and the model's state where that is known.
 
         One that would be meant if only the request said all it must know is found too, as incomplete, where no other is.
         """
+        wish = self._weights.wish(put)
         found: list[Choice] = []
         for tool in self.considered(request, tools):
-            features = np.concatenate([self.features(request, tool), state])
-            found.append(Choice(tool, self._weights.score(features), not features[MISSING].any()))
-            if features[MISSING].any():
-                features[MISSING] = 0.0
-                features[_FILLED] = len(tool.arguments) / 3
-                found.append(Choice(tool, self._weights.score(features), False))
+            evidence = self.evidence(request, tool)
+            complete = not evidence[MISSING].any()
+            if not complete:
+                evidence[MISSING] = 0.0
+                evidence[_FILLED] = len(tool.arguments) / 3
+            found.append(Choice(tool, self._weights.score(evidence, wish), complete))
         sure = [choice for choice in found if choice.score >= _SURE]
         return max(sure, key=lambda choice: (choice.complete, choice.score), default=None)
 
@@ -91,9 +111,8 @@ class Chooser:
             :_CONSIDERED
         ]
 
-    def features(self, request: Reading, tool: ToolView) -> Matrix:
-        """What speaks for `tool` being meant (`EVIDENCE` numbers, of which `MISSING` tell what it would still have to know), and how the
-        request is put."""
+    def evidence(self, request: Reading, tool: ToolView) -> Matrix:
+        """What speaks for `tool` being meant in `EVIDENCE` numbers; `MISSING` of them tell what it would still have to know."""
         said = self._slots.guess(tool, request)
         texts = [self._read(text) for text in _sayings(tool)]
         examples = [self._read(example.text) for example in tool.examples] or texts
@@ -119,7 +138,7 @@ class Chooser:
             float((texts[-1].vectors @ request.vectors.T).max(axis=1).mean()),
             float(np.max([similar[0, 0] for similar in words])),
         ]
-        return np.concatenate([np.array(evidence, np.float32), request.manner])
+        return np.array(evidence, np.float32)
 
     def _likeness_with_values(self, request: Reading, tool: ToolView, said: Filled, example: Example) -> float:
         """How like `request` is to `example` once the values it says give way to those of the example."""
@@ -128,12 +147,12 @@ class Chooser:
             argument = next(argument for argument in tool.arguments if argument.name == name)
             if value := value_in(tool, argument, example):
                 text = text[: candidate.start] + example.text[value.start : value.end] + text[candidate.end :]
-        changed = request if text == request.text else self._encoder.read(text)
+        changed = request if text == request.text else self._encoder.read(bare(text))
         return float(changed.sentence @ self._read(example.text).sentence)
 
     def _read(self, text: str) -> Reading:
         if text not in self._known:
-            self._known[text] = self._encoder.read(text)
+            self._known[text] = self._encoder.read(bare(text))
         return self._known[text]
 
 

@@ -13,7 +13,7 @@ from patter_nb.llm.base import FinishReason, LLMChunk, Message, ToolSpec
 from patter_nb.llm.local import reply
 from patter_nb.llm.local.choose import Chooser, fitted
 from patter_nb.llm.local.deciding import Deciding
-from patter_nb.llm.local.encoder import Encoder, Matrix, Reading
+from patter_nb.llm.local.encoder import Encoder, Matrix, Reading, bare
 from patter_nb.llm.local.runtime import Runtime
 from patter_nb.llm.local.slots import SlotFiller
 from patter_nb.llm.local.strategy import Emit, Tally, text_of
@@ -50,8 +50,8 @@ class Choosing:
             self._act(messages, {tool.name: tool for tool in map(view, tools)}, emit)
 
     def _act(self, messages: Sequence[Message], tools: Mapping[str, ToolView], emit: Emit) -> None:
-        request, tally = self._encoder.read(text_of(messages[-1])), Tally()
-        choice = self._chooser.choose(request, self._state(request.text, tally), [*tools.values()])
+        request, tally = self._encoder.read(bare(text_of(messages[-1]))), Tally()
+        choice = self._chooser.choose(request, self._put(request, tally), [*tools.values()])
         if choice is None or not choice.complete:
             tool, arguments = self._continued(request, messages, tools)
             if tool:
@@ -90,13 +90,13 @@ class Choosing:
         )
         self._end("tool_calls", tally, emit)
 
-    def _state(self, request: str, tally: Tally) -> Matrix:
-        """What the model makes of `request`, where its states are the ones the chooser was fitted on."""
+    def _put(self, request: Reading, tally: Tally) -> Matrix:
+        """How `request` is put, with the model's own state where the chooser was fitted on such."""
         if not self._state_is_known:
-            return np.zeros(0, np.float32)
-        state = self._runtime.state(request)
+            return request.manner
+        state = self._runtime.state(request.text)
         tally.input += state.tokens
-        return state.vector
+        return np.concatenate([request.manner, state.vector])
 
     def _say(self, text: str, tally: Tally, emit: Emit) -> None:
         for number, word in enumerate(text.split()):

@@ -129,6 +129,11 @@ def _plain(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFD", text.lower()) if unicodedata.category(c) != "Mn")
 
 
+def bare(text: str) -> str:
+    """`text` without the marks it ends in: to a network of this kind they weigh as much as words, and whether they are there is chance."""
+    return text.rstrip(" .!?")
+
+
 def unit(vector: Matrix) -> Matrix:
     """`vector` scaled to length one."""
     scaled: Matrix = vector / max(float(np.linalg.norm(vector)), 1e-9)

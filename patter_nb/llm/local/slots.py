@@ -17,13 +17,12 @@ from typing import Any, Final
 import numpy as np
 
 from patter_nb.llm.local.candidates import Candidate, candidates, stems, was_said
-from patter_nb.llm.local.encoder import Encoder, Matrix, Reading
+from patter_nb.llm.local.encoder import Encoder, Matrix, Reading, bare
 from patter_nb.llm.local.runtime import Completion, Runtime
 from patter_nb.llm.local.toolview import Argument, Example, ToolView
 
 _MAX_VALUE_TOKENS: Final = 48
 _MAX_WRITTEN_TOKENS: Final = 128
-_PAUSES: Final = " .!?"
 _ALTERNATIVES: Final = 200
 _RIVALS: Final = 5
 _TOOK, _LIKE, _BEGINS, _IN_ORDER, _CLASH = 1.9, 1.4, 0.3, 3.0, 1000.0
@@ -106,7 +105,7 @@ class SlotFiller:
         """A list or an object, which the model writes within its JSON Schema; empty where it holds what was not said."""
         if ran is None:
             return Rival(Candidate(None, 0, 0), 0.0)
-        prompt = f"{_prefix(tool, argument)} {request.text.rstrip(_PAUSES)}\n{argument.spoken}:"
+        prompt = f"{_prefix(tool, argument)} {request.text}\n{argument.spoken}:"
         completion = self._runtime.complete(prompt, schema=argument.schema, max_tokens=_MAX_WRITTEN_TOKENS)
         ran.append(completion)
         try:
@@ -120,7 +119,7 @@ class SlotFiller:
     ) -> list[float]:
         """How much the model is for each of the candidates: the one it takes, and how likely it finds each one's beginning."""
         texts = [json.dumps(candidate.value, ensure_ascii=False) for candidate in found]
-        prompt = f"{_prefix(tool, argument)} {request.text.rstrip(_PAUSES)}\n{argument.spoken}:"
+        prompt = f"{_prefix(tool, argument)} {request.text}\n{argument.spoken}:"
         completion = self._runtime.complete(prompt, grammar=_grammar(texts), max_tokens=_MAX_VALUE_TOKENS, alternatives=_ALTERNATIVES)
         ran.append(completion)
         return [_TOOK * (text == completion.text.strip()) + _BEGINS * _beginning(text, completion) for text in texts]
@@ -157,7 +156,7 @@ class SlotFiller:
     def _read(self, text: str) -> Reading:
         """`text`, which is an example's, as vectors; they are kept."""
         if text not in self._known:
-            self._known[text] = self._encoder.read(text)
+            self._known[text] = self._encoder.read(bare(text))
         return self._known[text]
 
 
