@@ -75,7 +75,7 @@ class Speaker:
     async def _checked(self, asked: Speak) -> tuple[str, str, GuardrailHit | None]:
         """The piece as it is written, as it is to sound, and what replaced it, if anything did.
 
-        Whatever may change the piece has changed it before the guardrails see it, as it is written and as it sounds.
+        What changes it has done so before the guardrails see it, but `before_synthesize`, which tells the voice how to say it.
         """
         answer = asked.kind == "answer"
         text = await self._on_sentence(asked) if answer else asked.text
