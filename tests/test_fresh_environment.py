@@ -32,7 +32,8 @@ def test_the_first_command_of_the_readme_answers_the_question(tmp_path: Path) ->
     bin = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
     environment = {**os.environ, "PATH": f"{bin}{os.pathsep}{os.environ['PATH']}"}
     environment.pop("PYTHONPATH", None)
-    done = subprocess.run(readme_commands()[0], shell=True, cwd=house, env=environment, capture_output=True, text=True)
+    command = readme_commands()[0]
+    done = subprocess.run(command, shell=True, cwd=house, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "you: What's the weather in Paris?" in done.stdout
     assert "tool get_weather(city=Paris)" in done.stdout

@@ -19,7 +19,7 @@ from sets import HERE, RequestSet, read_json, read_lessons
 from patter_nb.inference import inference_threads
 from patter_nb.llm import local
 from patter_nb.llm.local.choose import MISSING, Chooser, Weights, fitted, with_products
-from patter_nb.llm.local.encoder import WIDTH, Encoder, Matrix, bare
+from patter_nb.llm.local.encoder import WIDTH, Encoder, Matrix, as_sentence, bare
 from patter_nb.llm.local.files import DEFAULT_MODEL, encoder_files, model_file
 from patter_nb.llm.local.runtime import Runtime
 from patter_nb.llm.local.slots import SlotFiller
@@ -55,7 +55,8 @@ def pose(requests: RequestSet, chooser: Chooser, encoder: Encoder, runtime: Runt
     for request in requests.requests:
         tools = [view(tool) for tool in requests.tools[request.domain]]
         reading = encoder.read(bare(request.text))
-        put = np.concatenate([reading.manner, runtime.state(reading.text).vector])
+        sentence = as_sentence(request.text)
+        put = np.concatenate([encoder.read(sentence).manner, runtime.state(sentence).vector])
         names = [tool.name for tool in tools]
         evidence = np.stack([chooser.evidence(reading, tool) for tool in tools])
         complete = ~evidence[:, MISSING].any(axis=1)

@@ -13,7 +13,7 @@ from patter_nb.llm.base import FinishReason, LLMChunk, Message, ToolSpec
 from patter_nb.llm.local import reply
 from patter_nb.llm.local.choose import Chooser, fitted
 from patter_nb.llm.local.deciding import Deciding
-from patter_nb.llm.local.encoder import Encoder, Matrix, Reading, bare
+from patter_nb.llm.local.encoder import Encoder, Matrix, Reading, as_sentence, bare
 from patter_nb.llm.local.runtime import Runtime
 from patter_nb.llm.local.slots import SlotFiller
 from patter_nb.llm.local.strategy import Emit, Tally, text_of
@@ -50,8 +50,9 @@ class Choosing:
             self._act(messages, {tool.name: tool for tool in map(view, tools)}, emit)
 
     def _act(self, messages: Sequence[Message], tools: Mapping[str, ToolView], emit: Emit) -> None:
-        request, tally = self._encoder.read(bare(text_of(messages[-1]))), Tally()
-        choice = self._chooser.choose(request, self._put(request, tally), [*tools.values()])
+        said, tally = text_of(messages[-1]), Tally()
+        request = self._encoder.read(bare(said))
+        choice = self._chooser.choose(request, self._put(as_sentence(said), tally), [*tools.values()])
         if choice is None or not choice.complete:
             tool, arguments = self._continued(request, messages, tools)
             if tool:
@@ -90,13 +91,14 @@ class Choosing:
         )
         self._end("tool_calls", tally, emit)
 
-    def _put(self, request: Reading, tally: Tally) -> Matrix:
-        """How `request` is put, with the model's own state where the chooser was fitted on such."""
+    def _put(self, sentence: str, tally: Tally) -> Matrix:
+        """How a request is put, with the model's own state where the chooser was fitted on such."""
+        manner = self._encoder.read(sentence).manner
         if not self._state_is_known:
-            return request.manner
-        state = self._runtime.state(request.text)
+            return manner
+        state = self._runtime.state(sentence)
         tally.input += state.tokens
-        return np.concatenate([request.manner, state.vector])
+        return np.concatenate([manner, state.vector])
 
     def _say(self, text: str, tally: Tally, emit: Emit) -> None:
         for number, word in enumerate(text.split()):

@@ -130,8 +130,19 @@ def _plain(text: str) -> str:
 
 
 def bare(text: str) -> str:
-    """`text` without the marks it ends in: to a network of this kind they weigh as much as words, and whether they are there is chance."""
+    """`text` without the marks it ends in, which to a network of this kind weigh as much as words."""
     return text.rstrip(" .!?")
+
+
+def as_sentence(text: str) -> str:
+    """`text` in one spelling: a capital first, no full stop, a question mark where it had one. Whether people and recognisers write
+    them is chance, and what is fitted on such chance fails elsewhere.
+
+    >>> as_sentence("set a timer."), as_sentence("Any news?")
+    ('Set a timer', 'Any news?')
+    """
+    plain = text.strip().rstrip(" .!")
+    return plain[:1].upper() + plain[1:]
 
 
 def unit(vector: Matrix) -> Matrix:
