@@ -81,7 +81,7 @@ class LLMRequest:
         return next((chunk for chunk in reversed(self.chunks) if chunk.type == kind), None)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Turn:
     """One turn of the conversation. It is kept up to date by its session; nobody else changes it.
 
@@ -115,6 +115,10 @@ class Turn:
     _pieces: dict[int, str] = field(default_factory=dict, repr=False)
     _fillers: set[int] = field(default_factory=set, repr=False)
     _marks: dict[str, float] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        said = f"{self.user_text!r:.60} -> " if self.user_text else ""
+        return f"<Turn {self.id} {self.status}: {said}{self.agent_text!r:.80}>"
 
     @property
     def provider(self) -> str | None:
@@ -270,6 +274,9 @@ class Turns(Sequence[Turn]):
 
     def __len__(self) -> int:
         return len(self._turns)
+
+    def __repr__(self) -> str:
+        return f"<Turns: {len(self)}>"
 
     def by_id(self, id: int) -> Turn:
         """The turn numbered `id` (from 1)."""

@@ -12,24 +12,28 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from sets import HERE, RequestSet, read_json, read_lessons
 
 from patter_nb.inference import inference_threads
 from patter_nb.llm import local
 from patter_nb.llm.local.choose import MISSING, Chooser, Weights, fitted, with_products
-from patter_nb.llm.local.encoder import WIDTH, Encoder, Matrix, as_sentence, bare
+from patter_nb.llm.local.encoder import WIDTH, Encoder, as_sentence, bare
 from patter_nb.llm.local.files import DEFAULT_MODEL, encoder_files, model_file
 from patter_nb.llm.local.runtime import Runtime
 from patter_nb.llm.local.slots import SlotFiller
 from patter_nb.llm.local.toolview import view
 
+Matrix: TypeAlias = npt.NDArray[Any]
+
 MANNER = 2 * WIDTH
 MANNER_SCALE, STATE_SCALE = 0.4, 20.0
 PENALTY = 15.0
 CONVERGED = 1e-6
-FALSE_CALLS_ALLOWED = 0.05
+FALSE_CALLS_ALLOWED = 0.08
 FOLDS, INNER_FOLDS = 8, 5
 
 
@@ -47,7 +51,8 @@ class Posed:
 
     @property
     def target(self) -> Matrix:
-        return (np.arange(len(self.evidence)) == self.meant).astype(np.float64)
+        target: Matrix = (np.arange(len(self.evidence)) == self.meant).astype(np.float64)
+        return target
 
 
 def pose(requests: RequestSet, chooser: Chooser, encoder: Encoder, runtime: Runtime) -> list[Posed]:
@@ -59,7 +64,7 @@ def pose(requests: RequestSet, chooser: Chooser, encoder: Encoder, runtime: Runt
         put = np.concatenate([encoder.read(sentence).manner, runtime.state(sentence).vector])
         names = [tool.name for tool in tools]
         evidence = np.stack([chooser.evidence(reading, tool) for tool in tools])
-        complete = ~evidence[:, MISSING].any(axis=1)
+        complete: Matrix = np.logical_not(evidence[:, MISSING].any(axis=1))
         posed.append(Posed(request.domain, complete, evidence, put, names.index(request.tool) if request.tool else None))
     return posed
 
@@ -71,7 +76,7 @@ def scaled(posed: Sequence[Posed]) -> tuple[list[Posed], Weights]:
     put_scale[:MANNER] = MANNER_SCALE
     centre, scale, put_centre = evidence.mean(axis=0), 1 / (evidence.std(axis=0) + 1e-6), put.mean(axis=0)
     changed = [Posed(p.domain, p.complete, (p.evidence - centre) * scale, (p.put - put_centre) * put_scale, p.meant) for p in posed]
-    return changed, Weights(put_centre, put_scale, centre, scale, np.zeros(0), 0.0)
+    return changed, Weights(put_centre, put_scale, centre, scale, np.zeros(0, np.float32), 0.0)
 
 
 def logistic(x: Matrix, y: Matrix) -> Matrix:
@@ -156,7 +161,7 @@ def write(posed: Sequence[Posed]) -> None:
     for kind, content in (("state", posed), ("plain", without_state)):
         arrays |= {f"{kind}_{name}": np.asarray(value, np.float32) for name, value in asdict(fitted_weights(content, kind)).items()}
     if "--write" in sys.argv:
-        np.savez_compressed(Path(local.__file__).parent / "chooser.npz", **arrays)
+        np.savez_compressed(Path(local.__file__).parent / "chooser.npz", allow_pickle=False, **arrays)
 
 
 if __name__ == "__main__":

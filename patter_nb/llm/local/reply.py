@@ -43,16 +43,18 @@ def doing(tool: ToolView) -> str:
 
 
 def result(name: str, content: str) -> str:
-    """What the tool `name` gave back, in a sentence. `content` is text or JSON; {"error": ...} is told as a failure."""
+    """What the tool `name` gave back, in a sentence. `content` is text or JSON; a tool's own {"error": ...} is told as a failure."""
     try:
         value = json.loads(content)
     except ValueError:
         value = content
+    if isinstance(value, Mapping) and value.get("error") and value.get("fallback"):
+        return "I'm sorry, that did not work."  # what went wrong inside is for the log, not for the person
     if isinstance(value, Mapping) and value.get("error"):
         error = value["error"]
         reason = error.get("message", error) if isinstance(error, Mapping) else error
         return _sentence(f"I'm sorry, that did not work: {_told(reason)}")
-    if value in (None, "", True, {}, []) and value != 0:
+    if value is None or value is True or value in ("", {}, []):
         return "Done."
     if value is False:
         return "I'm sorry, that did not work."
