@@ -1,6 +1,7 @@
 """`patter-nb`: fetch the local models, and let an agent answer a recording.
 
-Exit status 0: done. 1: failed. 2: wrong use. What went wrong is told in two lines on stderr, cause and remedy; --debug adds the traceback.
+Exit status 0: done. 1: failed. 2: wrong use: a path, a name or an agent that cannot be worked with, so that nothing was begun.
+What went wrong is told in two lines on stderr, cause and remedy; --debug adds the traceback.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from patter_nb import __version__
 from patter_nb.errors import PatterConfigError, PatterError
-from patter_nb.events import Event, SentenceChecked, StageFailed, ToolEnded, TurnOffered, TurnStarted, UtteranceDropped
+from patter_nb.events import Event, SentenceChecked, StageFailed, ToolEnded, TurnHeard, TurnOffered, TurnStarted, UtteranceDropped
 
 if TYPE_CHECKING:
     from patter_nb.agent import Agent
@@ -100,11 +101,15 @@ async def _call(options: argparse.Namespace) -> int:
     from patter_nb.patter import Patter
     from patter_nb.transports.wav import WavTransport
 
-    transport = WavTransport(options.question, options.answer)
+    with _wrong_use():
+        transport = WavTransport(options.question, options.answer)
     if options.events is not None:
         _check_events(options)
     agent = _agent(options.agent or "patter_nb.demo:agent")
-    async with Patter().serve(agent, transport=transport, name="call") as session:
+    with _wrong_use():
+        serving = Patter().serve(agent, transport=transport, name="call")
+    print("loading the models ...", file=sys.stderr, flush=True)
+    async with serving as session:
         _follow(session)
         try:
             await session.wait()
@@ -115,13 +120,23 @@ async def _call(options: argparse.Namespace) -> int:
     return _verdict(session)
 
 
+@contextmanager
+def _wrong_use() -> Iterator[None]:
+    """What is refused before anything was begun is wrong use."""
+    try:
+        yield
+    except PatterError as error:
+        raise WrongUse(error.message, hint=error.hint) from error
+
+
 def _check_events(options: argparse.Namespace) -> None:
     from patter_nb.files import check_writable
 
     for other in (options.question, options.answer):
         if options.events.resolve() == other.resolve():
             raise WrongUse(f"--events would write over {other}.", hint="Give the events another name.")
-    check_writable(options.events)
+    with _wrong_use():
+        check_writable(options.events)
 
 
 def _agent(name: str) -> Agent:
@@ -134,9 +149,6 @@ def _agent(name: str) -> Agent:
             made = made()
     if not isinstance(made, Agent):
         raise WrongUse(f"{name} is {type(made).__name__}, not an agent.", hint="Name an Agent, or a function that returns one.")
-    for part, stage in (("stt", made.stt), ("tts", made.tts)):
-        if stage is None:
-            raise WrongUse(f"The agent {name} cannot take a call: it has no {part}.", hint="Give it stt= and tts=.")
     return made
 
 
@@ -194,6 +206,10 @@ def _line(event: Event, turns: Turns) -> str | None:
             return f"tool {call.name}({_arguments(call)}) -> {call.error or call.result}"
         case SentenceChecked(text=text) if text.strip():
             return f"agent: {text.strip()}"
+        case TurnHeard(text=text, interrupted=True) if event.turn is not None:
+            from patter_nb.display.turn import broken_off
+
+            return f"     ({broken_off(turns.by_id(event.turn))}{'; heard: ' if text else ''}{' '.join(text.split())})"
         case StageFailed(stage=stage, error=error):
             return f"{stage} failed: {error.message}"
     return None

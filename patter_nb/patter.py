@@ -85,7 +85,7 @@ class Patter:
         `transport` brings the person's sound and text; without one the person types by `session.ask`. `llm` is used where the
         agent names none. A session of the same `name` that is still live adopts the agent and keeps its history.
         It returns as soon as the session is live; a script then awaits `session.wait()`.
-        Raises `PatterConfigError`, at once, for what cannot be served.
+        Raises `PatterConfigError`, at once, for what cannot be served, or not over this transport.
         """
         reject_unknown("serve", unknown, ("llm", "transport", "name"))
         if not isinstance(name, str) or not name:
@@ -101,7 +101,11 @@ class Patter:
                 "Two language models: the agent has one, and serve() was given another.", hint="Pass llm= to one of them only."
             )
         _require_free(name, transport)
-        starting = _serve(_complete(agent, llm), transport, name)
+        agent, running = _complete(agent, llm), _running(name)
+        carrier = transport if running is None else running.transport
+        if carrier is not None:
+            carrier.check(agent)
+        starting = _serve(agent, transport, name)
         starting.__qualname__ = "Patter.serve"  # type: ignore[attr-defined]  # named in the warning, if nobody awaits it
         return Serving(starting)
 
@@ -151,10 +155,16 @@ def _complete(agent: Agent, llm: LLMProvider | None) -> Agent:
     return with_ears(agent)
 
 
+def _running(name: str) -> Session | None:
+    """The session of that name, if there is one that is not over."""
+    session = _live.get(name)
+    return None if session is None or session.is_over else session
+
+
 def _require_free(name: str, transport: Transport | None) -> None:
     """Raise unless a session `name` may start, or go on, with `transport`."""
-    session = _live.get(name)
-    if session is None or session.is_over or transport is None or transport is session.transport:
+    session = _running(name)
+    if session is None or transport is None or transport is session.transport:
         return
     raise PatterConfigError(
         f"The session {name!r} is live, with another transport.",
@@ -164,8 +174,8 @@ def _require_free(name: str, transport: Transport | None) -> None:
 
 async def _serve(agent: Agent, transport: Transport | None, name: str) -> Session:
     _require_free(name, transport)
-    session = _live.get(name)
-    if session is not None and not session.is_over:
+    session = _running(name)
+    if session is not None:
         await session.adopt(agent)
         return session
     from patter_nb.transports.keyboard import KeyboardTransport

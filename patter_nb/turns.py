@@ -122,12 +122,12 @@ class Turn:
 
     @property
     def provider(self) -> str | None:
-        """Who answered."""
+        """Who answered; the last of them, where `use(when="now")` let another go on. Each of `requests` has its own."""
         return self.requests[-1].provider if self.requests else None
 
     @property
     def model(self) -> str | None:
-        """The model that answered."""
+        """The model that answered; the last of them, as with `provider`."""
         return self.requests[-1].model if self.requests else None
 
     @property

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from patter_nb.audio.frames import Frame
 from patter_nb.clock import ManualClock
 from patter_nb.events import Body
 from patter_nb.llm.base import Message
 from patter_nb.patter import Patter
 from patter_nb.session import Session
 from patter_nb.testing import RecordedVAD
-from patter_nb.transports.base import Transport
+from patter_nb.transports.base import Transport, TransportInput
 from patter_nb.transports.keyboard import KeyboardTransport
 from patter_nb.transports.wav import WavTransport
 
@@ -35,6 +36,14 @@ async def talking(*, clock: ManualClock | None = None, transport: Transport | No
 def silence(seconds: float = 5.0) -> WavTransport:
     """A recording of nothing, as fast as it goes: what is voice is the detector's word."""
     return WavTransport((np.zeros(int(seconds * 16_000), np.int16), 16_000), paced=False)
+
+
+class Microphone(KeyboardTransport):
+    """A second of silence for whoever has ears, or none; then the person is gone."""
+
+    async def inputs(self) -> AsyncIterator[TransportInput]:
+        for seq in range(50):
+            yield Frame(np.zeros(320, np.int16), seq, seq * 20.0)
 
 
 def one_utterance() -> RecordedVAD:

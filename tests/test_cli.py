@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from textwrap import dedent
 
@@ -14,12 +15,16 @@ import pytest
 from patter_nb import cli, downloads
 from patter_nb.audio.wav import read_wav, write_wav
 from patter_nb.downloads import ARTIFACTS, Status
+from patter_nb.transports import wav
+from patter_nb.transports.wav import WavTransport
 
 QUESTION = Path(__file__).parent.parent / "notebooks" / "question.wav"
 ASKED = "What's the weather in Paris?"
+LOADING = "loading the models ...\n"
 
 AGENTS = """
-from patter_nb import Patter, TurnTaking
+import os, sys
+from patter_nb import Patter, PatterError, TurnTaking
 from patter_nb.testing import Call, RecordedVAD, ScriptedLLM, ScriptedSTT, ScriptedTTS
 
 def get_weather(city: str) -> str:
@@ -41,8 +46,38 @@ def failing():
 def hearing_nothing():
     return agent("")
 
-def deaf_mute():
-    return Patter().agent(llm=ScriptedLLM([]))
+def interrupted(at=1000):
+    return Patter().agent(
+        llm=ScriptedLLM(["One two three four five six.", "All right."]), stt=ScriptedSTT(["Count!", "Stop."]), tts=ScriptedTTS(),
+        vad=RecordedVAD.speaking((0, 200), (at, at + 400)), turn_taking=TurnTaking(endpointing_ms=200),
+    )
+
+def interrupted_at_once():
+    return interrupted(440)
+
+class Loading(ScriptedLLM):
+    async def warmup(self):
+        print("now it is loaded", file=sys.stderr)
+        if self.model == "broken":
+            raise PatterError("half of it is missing")
+
+def loading(model="script"):
+    made = answering().replace(llm=Loading(["It is sunny."]))
+    made.llm.model = model
+    return made
+
+def not_loading():
+    return loading("broken")
+
+def uprooting():
+    os.rmdir("folder")
+    return answering()
+
+def deaf():
+    return answering().replace(stt=None)
+
+def mute():
+    return answering().replace(tts=None)
 
 def broken():
     return 1 / 0
@@ -81,7 +116,7 @@ def test_a_call_prints_the_conversation_and_keeps_sound_and_events(here: Path, c
         "agent: Enjoy it!",
     ]
     assert figures.startswith("1 answered: end of speech noticed after ")
-    assert said.err == ""
+    assert said.err == LOADING
     answer, rate = read_wav("a.wav")
     assert rate == 16_000
     assert not answer[:3200].any()
@@ -101,7 +136,7 @@ def test_a_failed_turn_is_exit_status_1_with_what_was_said_so_far(here: Path, ca
     assert cli.main(["call", "q.wav", "a.wav", "--agent", "agents:failing", "--events", "e.jsonl"]) == 1
     said = capsys.readouterr()
     assert said.out.splitlines()[:2] == [f"you: {ASKED}", "llm failed: llm failed: RuntimeError: the cable was cut"]
-    error, remedy = said.err.splitlines()
+    error, remedy = said.err.removeprefix(LOADING).splitlines()
     assert error == "error: llm failed: RuntimeError: the cable was cut"
     assert remedy.startswith("remedy: ")
     assert read_wav("a.wav")[0].any()
@@ -118,7 +153,41 @@ def test_a_recording_without_words_is_no_success(here: Path, capsys: pytest.Capt
     assert cli.main(["call", "q.wav", "a.wav", "--agent", "agents:hearing_nothing"]) == 1
     said = capsys.readouterr()
     assert "(not answered: no words were heard)" in said.out
-    assert said.err.startswith("error: Nothing in the recording was answered.\nremedy: ")
+    assert said.err.startswith(f"{LOADING}error: Nothing in the recording was answered.\nremedy: ")
+
+
+def test_before_the_models_are_loaded_it_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["call", "q.wav", "a.wav", "--agent", "agents:loading"]) == 0
+    assert capsys.readouterr().err == f"{LOADING}now it is loaded\n"
+
+
+def test_a_model_that_cannot_be_loaded_is_a_failure(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["call", "q.wav", "a.wav", "--agent", "agents:not_loading"]) == 1
+    assert capsys.readouterr().err == f"{LOADING}now it is loaded\nerror: half of it is missing\n"
+
+
+def test_a_recording_that_cannot_be_written_in_the_end_is_a_failure(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "folder").mkdir()
+    assert cli.main(["call", "q.wav", "folder/a.wav", "--agent", "agents:uprooting"]) == 1
+    said = capsys.readouterr()
+    assert "agent: It is sunny in Paris." in said.out
+    assert "error: folder/a.wav cannot be written" in said.err
+
+
+@pytest.mark.parametrize(
+    ("agent", "told"),
+    [
+        ("interrupted", "     (interrupted after 640 ms; heard: One two)"),
+        ("interrupted_at_once", "     (interrupted before the first word)"),
+    ],
+)
+def test_an_interruption_is_told_with_what_was_heard(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], agent: str, told: str
+) -> None:
+    monkeypatch.setattr(wav, "WavTransport", partial(WavTransport, paced=False))
+    assert cli.main(["call", "q.wav", "a.wav", "--agent", f"agents:{agent}"]) == 0
+    conversation = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(("1 ", "2 ", "no answer"))]
+    assert conversation == ["you: Count!", "agent: One two three four five six.", told, "you: Stop.", "agent: All right."]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +199,8 @@ def test_a_recording_without_words_is_no_success(here: Path, capsys: pytest.Capt
         ("nowhere.at.all:agent", 2, "There is no module nowhere.at.all"),
         ("agents:nobody", 2, "The module agents has no nobody."),
         ("agents:number", 2, "agents:number is int, not an agent."),
-        ("agents:deaf_mute", 2, "The agent agents:deaf_mute cannot take a call: it has no stt."),
+        ("agents:deaf", 2, "Nobody would hear the recording: the agent has no speech-to-text."),
+        ("agents:mute", 2, "a.wav would be silent: the agent has no text-to-speech."),
         ("agents:broken", 1, "agents:broken could not be made: ZeroDivisionError: division by zero"),
         ("wants:agent", 1, "wants:agent could not be made: ModuleNotFoundError: No module named 'something_not_installed'"),
     ],
@@ -145,25 +215,26 @@ def test_what_is_no_agent_is_named(here: Path, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "error"),
+    ("arguments", "error"),
     [
-        (["nothing.wav", "a.wav"], 1, "There is no file nothing.wav"),
-        (["agents.py", "a.wav"], 1, "agents.py"),
-        (["q.wav", "folder"], 1, "folder"),
-        (["q.wav", "missing/a.wav"], 1, "missing"),
-        (["q.wav", "q.wav"], 1, "q.wav is the question itself"),
-        (["q.wav", "a.wav", "--events", "folder"], 1, "folder"),
-        (["q.wav", "a.wav", "--events", "a.wav"], 2, "--events would write over a.wav."),
-        (["q.wav", "a.wav", "--events", "../{name}/q.wav"], 2, "--events would write over q.wav."),
+        (["nothing.wav", "a.wav"], "There is no file nothing.wav"),
+        (["agents.py", "a.wav"], "agents.py"),
+        (["q.wav", "folder"], "folder"),
+        (["q.wav", "missing/a.wav"], "missing"),
+        (["q.wav", "q.wav"], "q.wav is the question itself"),
+        (["q.wav", "a.wav", "--events", "folder"], "folder"),
+        (["q.wav", "a.wav", "--events", "missing/e.jsonl"], "missing"),
+        (["q.wav", "a.wav", "--events", "a.wav"], "--events would write over a.wav."),
+        (["q.wav", "a.wav", "--events", "../{name}/q.wav"], "--events would write over q.wav."),
     ],
 )
-def test_paths_are_checked_before_anything_is_loaded(
-    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], status: int, error: str
+def test_paths_that_cannot_be_used_are_wrong_use_before_anything_is_loaded(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], error: str
 ) -> None:
     (here / "folder").mkdir()
     arguments = [argument.format(name=here.name) for argument in arguments]
     before = {path: path.read_bytes() for path in here.iterdir() if path.is_file()}
-    assert cli.main(["call", *arguments, "--agent", "agents:answering"]) == status
+    assert cli.main(["call", *arguments, "--agent", "agents:answering"]) == 2
     said = capsys.readouterr()
     assert error in said.err.splitlines()[0]
     assert said.err.startswith("error: ")
@@ -179,7 +250,7 @@ def test_the_demo_agent_answers_a_spoken_question(here: Path, capsys: pytest.Cap
     said = capsys.readouterr()
     assert said.out.startswith(f"you: {ASKED}\n")
     assert "\ntool get_weather(city=Paris) -> In Paris it is rainy and 19 degrees. I made that up.\n" in said.out
-    assert said.err == ""
+    assert said.err == LOADING
     question, answer = read_wav(QUESTION)[0], read_wav("a.wav")[0]
     assert len(answer) > len(question)
     assert not answer[: len(question) // 2].any()

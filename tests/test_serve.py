@@ -22,7 +22,7 @@ from patter_nb.errors import MissingExtra, PatterConfigError, PatterError
 from patter_nb.events import AgentChanged, SessionStarted, SessionStopped
 from patter_nb.patter import Patter
 from patter_nb.session import Session
-from patter_nb.testing import RecordedVAD, ScriptedLLM, ScriptedSTT
+from patter_nb.testing import RecordedVAD, ScriptedLLM, ScriptedSTT, ScriptedTTS
 from patter_nb.transports.keyboard import KeyboardTransport
 from patter_nb.transports.wav import WavTransport
 from patter_nb.vad.energy import EnergyVAD
@@ -32,6 +32,11 @@ phone = Patter()
 
 def agent(*replies: Any, **parts: Any) -> Agent:
     return phone.agent(llm=ScriptedLLM(replies), **parts)
+
+
+def speech() -> dict[str, Any]:
+    """Parts to be spoken with, by somebody who says nothing."""
+    return {"stt": ScriptedSTT([]), "vad": RecordedVAD([]), "tts": ScriptedTTS()}
 
 
 # --- starting and ending
@@ -83,7 +88,7 @@ def test_a_session_whose_loop_closes_is_logged_and_warned_of(caplog: pytest.LogC
 def test_a_call_whose_loop_closes_still_writes_its_recording(tmp_path: Path) -> None:
     answer = tmp_path / "answer.wav"
     with pytest.warns(RuntimeWarning, match="event loop closed"):
-        asyncio.run(phone.serve(agent(), transport=WavTransport((np.zeros(16_000, np.int16), 16_000), answer)))
+        asyncio.run(phone.serve(agent(**speech()), transport=WavTransport((np.zeros(16_000, np.int16), 16_000), answer)))
     assert answer.stat().st_size > 0
 
 
@@ -229,7 +234,7 @@ async def test_a_start_that_failed_leaves_nothing_open(tmp_path: Path) -> None:
     before = asyncio.all_tasks()
     transport = Watched((np.zeros(1600, np.int16), 16_000), answer, paced=False)
     with pytest.raises(PatterError, match="no ears"):
-        await phone.serve(agent(stt=Deaf([]), vad=RecordedVAD([])), transport=transport)
+        await phone.serve(agent(**{**speech(), "stt": Deaf([])}), transport=transport)
     assert asyncio.all_tasks() == before
     assert transport.closed
     assert answer.read_bytes() == b"an older answer", "no call was made that could replace it"
@@ -293,6 +298,63 @@ async def test_adopting_says_what_changed() -> None:
     async with phone.serve(agent(system_prompt="old")) as session:
         await phone.serve(session.agent.replace(system_prompt="new"))
         assert bodies(session, AgentChanged)[-1].changes == {"system_prompt": ("old", "new")}
+
+
+# --- what the transport cannot carry
+
+
+def test_a_recording_is_not_served_to_an_agent_that_cannot_hear_it() -> None:
+    with pytest.raises(PatterConfigError, match=r"no speech-to-text.*stt=MoonshineSTT\(\)"):
+        phone.serve(agent(**{**speech(), "stt": None}), transport=silence())
+
+
+def test_an_answer_is_not_recorded_of_an_agent_without_a_voice(tmp_path: Path) -> None:
+    parts, question = {**speech(), "tts": None}, (np.zeros(1600, np.int16), 16_000)
+    with pytest.raises(PatterConfigError, match=r"answer\.wav would be silent.*tts=PiperTTS\(\), or leave dst away"):
+        phone.serve(agent(**parts), transport=WavTransport(question, tmp_path / "answer.wav"))
+    phone.serve(agent(**parts), transport=WavTransport(question)).close()
+
+
+async def test_a_change_that_the_transport_cannot_carry_leaves_the_old_agent(tmp_path: Path) -> None:
+    transport = WavTransport((np.zeros(16_000, np.int16), 16_000), tmp_path / "answer.wav")
+    async with phone.serve(agent("Hello.", **speech()), transport=transport) as session:
+        before = session.agent
+        with pytest.raises(PatterConfigError, match="no speech-to-text"):
+            session.stt = None
+        with pytest.raises(PatterConfigError, match="no text-to-speech"):
+            session.use(when="now", tts=None)
+        with pytest.raises(PatterConfigError, match="no speech-to-text"):
+            await session.adopt(agent())
+        with pytest.raises(PatterConfigError, match="no speech-to-text"):
+            phone.serve(agent())
+        assert session.agent is before
+        assert session.events.of(AgentChanged) == []
+        assert (await session.ask("Hi")).agent_text == "Hello."
+
+
+async def test_an_agent_that_a_session_cannot_carry_is_refused_also_when_both_begin_at_once() -> None:
+    first, second = phone.serve(agent(**speech()), transport=silence()), phone.serve(agent())
+    async with first as session:
+        with pytest.raises(PatterConfigError, match="no speech-to-text"):
+            await second
+        assert session.stt is not None
+
+
+async def test_a_transport_of_ones_own_says_what_it_carries() -> None:
+    class Nursery(KeyboardTransport):
+        def check(self, agent: Agent) -> None:
+            if agent.language != "en":
+                raise PatterConfigError("The children speak English.", hint='Use language="en".')
+
+    before = asyncio.all_tasks()
+    with pytest.raises(PatterConfigError, match="speak English"):
+        phone.serve(agent(language="de"), transport=Nursery())
+    assert asyncio.all_tasks() == before
+    async with phone.serve(agent(), transport=Nursery()) as session:
+        with pytest.raises(PatterConfigError, match="speak English"):
+            session.use(language="fr")
+        session.use(system_prompt="Be kind.")
+        assert (session.agent.language, session.system_prompt) == ("en", "Be kind.")
 
 
 # --- what cannot be served
@@ -361,7 +423,7 @@ async def test_ears_without_a_detector_are_given_one(monkeypatch: pytest.MonkeyP
 
 async def test_ears_that_come_later_are_given_a_detector_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("patter_nb.downloads.artifacts.locate", lambda artifact: None)
-    async with phone.serve(agent(), transport=silence()) as session:
+    async with phone.serve(agent()) as session:
         session.stt = ScriptedSTT([])
         assert isinstance(session.vad, EnergyVAD)
 
@@ -389,7 +451,7 @@ async def test_no_thread_is_left_behind() -> None:
 
 def test_serving_emits_no_resource_warning() -> None:
     async def main() -> None:
-        async with phone.serve(agent("Hello."), transport=silence(1)) as session:
+        async with phone.serve(agent(**speech()), transport=silence(1)) as session:
             await session.wait()
 
     with warnings.catch_warnings():

@@ -21,9 +21,11 @@ from patter_nb.events import (
     AgentChanged,
     Event,
     SentenceReady,
+    SentenceSpoken,
     SessionStopped,
     StageFailed,
     StateChanged,
+    Tick,
     ToolEnded,
     TurnHeard,
     TurnOffered,
@@ -452,6 +454,22 @@ async def test_use_now_goes_on_with_the_new_part() -> None:
     new.verify()
 
 
+async def test_a_turn_that_another_model_went_on_with_names_both() -> None:
+    class Mine(ScriptedLLM):
+        provider, model = "mine", "my-model"
+
+    held = asyncio.Event()
+    async with talking(llm=ScriptedLLM([["The old one said this. And", Hold(held)]]), tts=ScriptedTTS()) as session:
+        asking = asyncio.create_task(session.ask("Go."))
+        await until(lambda: bool(session.events.of(SentenceSpoken)))
+        session.use(when="now", llm=Mine(["the new one that."]))
+        turn = await asking
+    assert turn.agent_text == "The old one said this. the new one that."
+    assert [(request.provider, request.model) for request in turn.requests] == [("scripted", "script"), ("mine", "my-model")]
+    assert (turn.provider, turn.model) == ("mine", "my-model")
+    assert "scripted script, then mine my-model" in turn._repr_mimebundle_()["text/plain"]
+
+
 @pytest.mark.parametrize(
     ("parts", "error", "message"),
     [
@@ -693,6 +711,34 @@ async def test_a_filler_is_spoken_once_when_nothing_comes() -> None:
         assert tts.said == ["One moment.", "Here it is."]
         assert (turn.agent_text, turn.heard_text) == ("Here it is.", "Here it is.")
     assert session.history[-1]["content"] == "Here it is."
+
+
+async def test_timers_ring_on_session_time_however_old_the_clock() -> None:
+    class Watched(ManualClock):
+        asked = 0
+
+        async def sleep_until(self, t_ms: float) -> None:
+            self.asked += 1
+            await super().sleep_until(t_ms)
+
+    clock, held, tts = Watched(), asyncio.Event(), ScriptedTTS()
+    clock.advance(1096.06)  # with 3000 ms more, and the same off again, a float is just short of 3000
+    llm = ScriptedLLM([[Hold(held), "Here it is."]])
+    async with talking(clock=clock, llm=llm, tts=tts, filler=Filler("One moment.", after_ms=3000)) as session:
+        asking = asyncio.create_task(session.ask("Well?", timeout_s=10))
+        await until(lambda: bool(session.turns and session.turns[0].requests))
+        clock.advance(2999)
+        await settle()
+        assert (tts.said, clock.asked) == ([], 2), "the timer and the timeout, each once"
+        clock.advance(1)
+        await until(lambda: tts.said == ["One moment."])
+        (rung,) = session.events.of(Tick)
+        assert (rung.body, rung.t_ms) == (Tick(3000), pytest.approx(3000))
+        clock.advance(6999)
+        await settle()
+        assert not asking.done()
+        clock.advance(1)
+        assert isinstance((await asking).error, RequestTimeout)
 
 
 async def test_no_filler_for_a_quick_answer() -> None:

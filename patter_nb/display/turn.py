@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from patter_nb.display.error import error_card, error_text
 from patter_nb.display.figures import count, duration, money, tokens
@@ -13,7 +14,7 @@ from patter_nb.display.tools import call_card, call_line, call_text
 from patter_nb.llm.base import LLMChunk
 from patter_nb.turns import LLMRequest, ToolCall, Turn
 
-__all__ = ["turn_item", "turn_page", "turn_text", "turns_list", "turns_text"]
+__all__ = ["broken_off", "turn_item", "turn_page", "turn_text", "turns_list", "turns_text"]
 
 TURNS_SHOWN = 20
 
@@ -76,11 +77,8 @@ def _heard(turn: Turn) -> tuple[str, str]:
 def _notes(turn: Turn) -> list[str]:
     heard, rest = _heard(turn)
     match turn.status:
-        case "interrupted" if heard:
-            after = duration(turn.heard_ms) if turn.heard_ms else count(len(heard.split()), "word")
-            return [f"interrupted after {after}" + ("; the rest was never heard" if rest else "")]
         case "interrupted":
-            return ["interrupted before the first word"]
+            return [broken_off(turn) + ("; the rest was never heard" if heard and rest else "")]
         case "offered":
             return ["came too late to be answered unasked: await session.accept(turn) answers it"]
         case "running":
@@ -90,11 +88,27 @@ def _notes(turn: Turn) -> list[str]:
     return ["the rest was not heard" if heard else "never heard"] if rest else []
 
 
+def broken_off(turn: Turn) -> str:
+    """Where the person interrupted."""
+    if not turn.heard_text:
+        return "interrupted before the first word"
+    return f"interrupted after {duration(turn.heard_ms) if turn.heard_ms else count(len(turn.heard_text.split()), 'word')}"
+
+
 def _asked(turn: Turn) -> str:
     """One line: who answered, tokens, cost."""
     if not turn.requests:
         return "no model was asked"
-    return clean_line(" ".join(filter(None, (turn.provider, turn.model))), tokens(turn.usage), money(turn.cost))
+    return clean_line(_answered(turn), tokens(turn.usage), money(turn.cost))
+
+
+def _answered(turn: Turn) -> str:
+    """Who answered: more than one where another model went on with what the first had begun."""
+    return ", then ".join(name for name, _ in groupby(map(_who, turn.requests)))
+
+
+def _who(request: LLMRequest) -> str:
+    return " ".join(filter(None, (request.provider, request.model)))
 
 
 def _figures(turn: Turn) -> str:
@@ -177,7 +191,7 @@ def _requests(turn: Turn, room: Room) -> Html:
 
 
 def _request(request: LLMRequest, room: int) -> Html:
-    told = [f"round {request.round}", f"{count(len(request.messages), 'message')} after {request.carried:,} carried"]
+    told = [f"round {request.round} by {_who(request)}", f"{count(len(request.messages), 'message')} after {request.carried:,} carried"]
     if request.usage is not None:
         both = {"input_tokens": request.usage.input_tokens, "output_tokens": request.usage.output_tokens}
         told.append(tokens({name: number for name, number in both.items() if number is not None}))

@@ -12,18 +12,19 @@ import importlib.util
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from patter_nb.downloads.progress import megabytes
-from patter_nb.errors import MissingExtra, ModelNotFound, PatterConfigError
+from patter_nb.errors import MissingExtra, ModelNotFound, PatterConfigError, PatterError
 
 __all__ = [
     "ARTIFACTS",
     "Artifact",
     "ModelFile",
-    "check_file",
     "data_dir",
     "local_speech_model",
     "locate",
@@ -67,6 +68,11 @@ class Artifact:
     def size(self) -> int:
         """Bytes of all its files."""
         return sum(file.size for file in self.files)
+
+    @property
+    def distribution(self) -> str:
+        """What carries it, as pip calls it."""
+        return self.requirement.partition("==")[0]
 
 
 def _table(*artifacts: Artifact) -> dict[str, Artifact]:
@@ -182,32 +188,47 @@ def data_dir() -> Path:
 
 def locate(artifact: Artifact) -> Path | None:
     """The directory that holds all of the artifact's files, right or wrong, or None. Imports nothing."""
-    places = [base / artifact.folder for base in _data_dirs()] if artifact.source == "extracted" else _in_package(artifact.folder)
-    return next((place for place in places if all((place / file.path).is_file() for file in artifact.files)), None)
+    return next((place for place in _places(artifact) if not any(_missing_from(place, artifact))), None)
 
 
 def verified(name: str, needed_for: str) -> Path:
     """The directory of the artifact `name`, every file's hash checked.
 
-    Raises `MissingExtra` when the package that carries it is not installed, `ModelNotFound` when `patter-nb download` has not been run, and
-    `PatterConfigError` when a file is not the one we know.
+    Raises `MissingExtra` when the package that carries it is not installed, `ModelNotFound` when it is installed without the file or
+    `patter-nb download` has not been run, and `PatterConfigError` when a file is not the one we know.
     """
     artifact = ARTIFACTS[name]
     directory = locate(artifact)
     if directory is None:
-        if artifact.source == "bundled":
-            raise MissingExtra(artifact.extra, artifact.requirement.partition("==")[0], needed_for)
-        message = f"{needed_for} needs {artifact.what} ({megabytes(artifact.size)}), which is not on this machine."
-        raise ModelNotFound(message, model=name, hint=f"Run: patter-nb download {name}")
+        raise _absent(artifact, needed_for)
     for file in artifact.files:
-        check_file(directory / file.path, file, remedy=_remedy(artifact))
+        path = directory / file.path
+        if (actual := sha256_of(path)) != file.sha256:
+            said = f"{_installed(artifact)}{path} is not the one it should be: its SHA-256 is {actual}, expected {file.sha256}."
+            raise PatterConfigError(said, hint=_remedy(artifact))
     return directory
 
 
-def check_file(path: Path, expected: ModelFile, *, remedy: str) -> None:
-    """Raise `PatterConfigError` unless `path` has the expected SHA-256."""
-    if (actual := sha256_of(path)) != expected.sha256:
-        raise PatterConfigError(f"{path} is not the file it should be: its SHA-256 is {actual}, expected {expected.sha256}.", hint=remedy)
+def _absent(artifact: Artifact, needed_for: str) -> PatterError:
+    """What is missing: a file, where pip takes the package for installed and would leave it as it is, or all of it."""
+    if installed := _installed(artifact):
+        place = next(iter(_places(artifact)), Path(artifact.folder))
+        said = f"{needed_for} needs {artifact.what}. {installed}{next(_missing_from(place, artifact))} is missing."
+        return ModelNotFound(said, model=artifact.name, hint=_remedy(artifact))
+    if artifact.source == "bundled":
+        return MissingExtra(artifact.extra, artifact.distribution, needed_for)
+    said = f"{needed_for} needs {artifact.what} ({megabytes(artifact.size)}), which is not on this machine."
+    return ModelNotFound(said, model=artifact.name, hint=_remedy(artifact))
+
+
+def _installed(artifact: Artifact) -> str:
+    """The beginning of a sentence about a file of an installed package; nothing where there is no such package."""
+    if artifact.source == "extracted":
+        return ""
+    try:
+        return f"{artifact.distribution} {metadata.version(artifact.distribution)} is installed, but its file "
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def sha256_of(path: Path) -> str:
@@ -222,10 +243,17 @@ def _remedy(artifact: Artifact) -> str:
     return f"Run: patter-nb download {artifact.name}"
 
 
-def _in_package(folder: str) -> list[Path]:
-    package, _, rest = folder.partition("/")
+def _places(artifact: Artifact) -> list[Path]:
+    """The directories where the artifact may lie."""
+    if artifact.source == "extracted":
+        return [base / artifact.folder for base in _data_dirs()]
+    package, _, rest = artifact.folder.partition("/")
     spec = importlib.util.find_spec(package)
     return [Path(place) / rest for place in spec.submodule_search_locations or ()] if spec else []
+
+
+def _missing_from(place: Path, artifact: Artifact) -> Iterator[Path]:
+    return (path for file in artifact.files if not (path := place / file.path).is_file())
 
 
 def _data_dirs() -> tuple[Path, Path]:

@@ -37,7 +37,8 @@ def obtain(artifact: Artifact, progress: Progress) -> None:
     Raises `PatterConfigError` when pip is missing or a hash is wrong, `PatterError` with pip's own words when pip fails.
     """
     if importlib.util.find_spec("pip") is None:
-        hint = f'Run: pip install "patter-nb[local]" (in an environment made by uv: uv pip install --no-deps {artifact.requirement})'
+        by_uv = f"uv pip install --reinstall --no-deps {artifact.requirement}"
+        hint = f'Run: pip install "patter-nb[local]" (in an environment made by uv: {by_uv})'
         raise PatterConfigError(f"{artifact.requirement} is fetched by pip, which this environment does not have.", hint=hint)
     with tempfile.TemporaryDirectory(prefix="patter-nb-") as folder:
         wheel = _download(artifact.requirement, Path(folder), progress)
@@ -73,7 +74,7 @@ def _pip(*arguments: str, what: str, progress: Progress | None = None) -> None:
             complaints.seek(0)
             lines = [line.strip() for line in complaints if line.strip()]
             said = " ".join([line for line in lines if line.startswith("ERROR")] or lines[-1:]) or f"exit status {pip.returncode}"
-            hint = f"Check the network and pip's settings; by hand: pip install --no-deps {what}"
+            hint = f"Check the network and pip's settings; by hand: pip install --force-reinstall --no-deps {what}"
             raise PatterError(f"pip could not {arguments[0]} {what}: {said}", hint=hint)
 
 

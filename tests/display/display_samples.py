@@ -11,6 +11,7 @@ import numpy as np
 from patter_nb.agent import Agent, Guardrail
 from patter_nb.errors import PatterError, RateLimitError
 from patter_nb.events import (
+    AgentChanged,
     AudioSent,
     Body,
     Event,
@@ -233,6 +234,23 @@ def failed(number: int = 3, at: float = 10.0, error: PatterError | None = None) 
     ]
 
 
+def continued(number: int = 6, at: float = 40.0) -> list[Told]:
+    """A typed turn in the middle of which another model took over: what was heard of the first one stands."""
+    return [
+        (at, number, TurnStarted("typed", "Tell me of the sea.")),
+        asked(number, at + 0.01, "Tell me of the sea."),
+        *chunks(number, at + 0.1, ["The", " sea", " is", " wide"]),
+        *said(number, at + 0.2, "The sea is wide "),
+        (at + 0.3, None, AgentChanged({"llm": ("local smollm2", "acme acme-large-2")}, "now")),
+        asked(number, at + 0.31, "Tell me of the sea.", by=("acme", "acme-large-2", True)),
+        *chunks(number, at + 0.4, ["and", " blue."]),
+        (at + 0.5, number, SentenceReady(1, 1, "and blue.")),
+        (at + 0.5, number, SentenceChecked(1, "and blue.")),
+        (at + 0.6, number, TurnEnded("completed")),
+        (at + 0.6, number, TurnHeard("The sea is wide and blue.")),
+    ]
+
+
 def offered(number: int = 4, at: float = 20.0) -> list[Told]:
     """Words that came too late."""
     return [(at, number, TurnStarted("speech", "Are you there?")), (at, number, TurnOffered("Are you there?", 7200.0))]
@@ -257,4 +275,4 @@ def hostile(number: int = 5, at: float = 30.0) -> list[Told]:
 def conversation() -> list[Told]:
     """All of them, one after the other."""
     started = (0.0, None, SessionStarted({"llm": "local smollm2"}, RATE))
-    return [started, *weather(), *typed(), *failed(), *offered(), *hostile()]
+    return [started, *weather(), *typed(), *failed(), *offered(), *hostile(), *continued()]

@@ -236,6 +236,20 @@ def test_turn_tells_who_answered_what_it_took_and_cost() -> None:
     assert "response not measured · first token after 320 ms" in typed
 
 
+def test_turn_tells_that_another_model_went_on() -> None:
+    turn = samples.only(samples.continued())
+    assert (turn.provider, turn.model) == ("acme", "acme-large-2")
+    assert "local smollm2, then acme acme-large-2 · tokens" in read(turn)
+    assert "local smollm2, then acme acme-large-2 · tokens" in mimebundle(turn)["text/plain"]
+    assert re.search(r"round 1 by local smollm2 .*round 1 by acme acme-large-2 ", read(turn)), "which of them said what"
+
+
+def test_a_model_that_is_asked_again_is_named_once() -> None:
+    turn = samples.only(samples.weather())
+    assert len(turn.requests) == 2
+    assert "then" not in mimebundle(turn)["text/plain"]
+
+
 def test_tool_calls_tell_arguments_status_result_and_duration() -> None:
     shown = read(samples.only(samples.weather()))
     assert 'get_weather completed 90 ms{"city": "Paris"}→ {"city": "Paris", "celsius": 18, "sky": "sunny"}' in shown

