@@ -27,7 +27,7 @@ from patter_nb.step.effects import Adopt, Effect, FlushPlayback, PausePlayback, 
 from patter_nb.step.inputs import Due, Failure, FrameHeard, Input, Start, Stop
 from patter_nb.step.scene import Happened
 from patter_nb.tasks import Tasks, as_patter_error, closing
-from patter_nb.transports.base import Played, Transport, TransportInput
+from patter_nb.transports.base import Played, Transport, TransportInput, Trouble
 
 logger = logging.getLogger("patter_nb")
 
@@ -57,7 +57,7 @@ class Conductor:
         self._alarm: tuple[float, asyncio.Task[None]] | None = None
         self._progress: asyncio.Future[None] = self.loop.create_future()
         self._gave_up = False
-        self._origin_s = self.clock.wall_s()
+        self._origin_ms, self._origin_s = self.clock.now_ms(), self.clock.wall_s()
         self._error: PatterError | None = None
         self._closing: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -69,8 +69,8 @@ class Conductor:
         except BaseException:
             await self._close()
             raise
-        self._origin_s = self.clock.wall_s()
-        self.feed(Start(self._transport.output.sample_rate, self._transport.plays))
+        self._origin_ms, self._origin_s = self.clock.now_ms(), self.clock.wall_s()
+        self.feed(Start(self._transport.output.sample_rate, self._transport.plays, self._transport.awaited))
         self.tasks.spawn(self._pump(self._transport), "hearing the person")
         self._watching = self.loop.create_task(self._watch_loop(), name="watching the loop")
 
@@ -94,7 +94,7 @@ class Conductor:
 
     def _step_when_due(self, given: Input) -> None:
         """Step, after whatever timers have fallen due by now, so that their order does not depend on when the loop woke up."""
-        now_ms = self.clock.now_ms()
+        now_ms = self._now_ms()
         while not isinstance(given, Due) and (due_ms := next_due_ms(self.state)) is not None and due_ms <= now_ms:
             self._step(Due(due_ms), now_ms)
         self._step(given, now_ms)
@@ -132,6 +132,10 @@ class Conductor:
 
     # --- time
 
+    def _now_ms(self) -> float:
+        """Session time as the step function and the log know it: 0 when the session went live, for the clock may be older."""
+        return self.clock.now_ms() - self._origin_ms
+
     def _set_alarm(self) -> None:
         """Be woken when the earliest timer falls due. One that moved later is only noticed when the old one rings."""
         due_ms = next_due_ms(self.state)
@@ -145,10 +149,10 @@ class Conductor:
         self._alarm = (due_ms, self.tasks.spawn(self._ring(due_ms), "timer", quiet=True))
 
     async def _ring(self, due_ms: float) -> None:
-        await self.clock.sleep_until(due_ms)
+        await self.clock.sleep_until(self._origin_ms + due_ms)
         self._alarm = None
         due = next_due_ms(self.state)
-        if due is not None and due <= self.clock.now_ms():
+        if due is not None and self._origin_ms + due <= self.clock.now_ms():  # not by _now_ms, which may round to just before
             self.feed(Due(due))
         else:
             self._set_alarm()
@@ -171,12 +175,21 @@ class Conductor:
             self.feed(Stop("the transport was closed"))
 
     async def _take(self, given: TransportInput) -> None:
+        if isinstance(given, Frame):
+            await self._hear(given)
+        else:
+            self.take(given)
+
+    def take(self, given: TransportInput) -> None:
+        """Take in what the person did, apart from their sound."""
         match given:
             case Frame():
-                await self._hear(given)
+                raise TypeError("sound comes by the transport's inputs")
             case Played(position):
-                self.log.cursor.append(np.array((len(self.log), self.clock.now_ms(), position), CURSOR_VALUES))
+                self.log.cursor.append(np.array((len(self.log), self._now_ms(), position), CURSOR_VALUES))
                 self.feed(given)
+            case Trouble(error):
+                self.feed(Failure(None, "transport", error))
             case _:
                 self.feed(given)
 
@@ -185,7 +198,7 @@ class Conductor:
         self.log.heard.append(frame.pcm)
         measured = await self._pipeline.probability(frame)
         probability = math.nan if measured is None else measured
-        row = (len(self.log), self.clock.now_ms(), frame.late_ms, probability, level_db(frame.pcm))
+        row = (len(self.log), self._now_ms(), frame.late_ms, probability, level_db(frame.pcm))
         self.log.frames.append(np.array(row, FRAME_VALUES))
         if measured is not None:
             self._pipeline.hear(frame, measured)

@@ -99,6 +99,21 @@ class MicrophoneMuted(Body):
 
 
 @dataclass(frozen=True, slots=True)
+class ListenerChanged(Body):
+    """Somebody listens from now on, or nobody does any more and what is spoken counts as heard."""
+
+    type: ClassVar[str] = "listener_changed"
+    listens: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PersonHungUp(Body):
+    """The person closed the microphone and wants to hear no more; they may come back."""
+
+    type: ClassVar[str] = "person_hung_up"
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechStarted(Body):
     """The person began to speak at `at_sample`."""
 

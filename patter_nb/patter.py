@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from patter_nb.agent import PARTS, Agent, Filler, Guardrail, PipelineHooks, reject_unknown
 from patter_nb.errors import PatterConfigError
@@ -78,16 +78,27 @@ class Patter:
         )
 
     def serve(
-        self, agent: Agent, *, llm: LLMProvider | None = None, transport: Transport | None = None, name: str = "main", **unknown: Any
+        self,
+        agent: Agent,
+        *,
+        llm: LLMProvider | None = None,
+        transport: Transport | None = None,
+        name: str = "main",
+        runtime: Literal["kernel", "thread"] = "kernel",
+        **unknown: Any,
     ) -> Serving:
         """Put an agent into conversation: `session = await phone.serve(agent)`, or `async with phone.serve(agent) as session`.
 
-        `transport` brings the person's sound and text; without one the person types by `session.ask`. `llm` is used where the
-        agent names none. A session of the same `name` that is still live adopts the agent and keeps its history.
+        `transport` brings the person's sound and text. Without one it is the console in a notebook that can show it; elsewhere the person
+        types by `session.ask`. `llm` is used where the agent names none. `runtime` "kernel" runs the session in the loop that awaits this;
+        "thread" in one of its own, so that it goes on while a cell computes. A session of the same `name` that is still live adopts the
+        agent and keeps its history.
         It returns as soon as the session is live; a script then awaits `session.wait()`.
         Raises `PatterConfigError`, at once, for what cannot be served, or not over this transport.
         """
-        reject_unknown("serve", unknown, ("llm", "transport", "name"))
+        reject_unknown("serve", unknown, ("llm", "transport", "name", "runtime"))
+        if runtime not in ("kernel", "thread"):
+            raise PatterConfigError(f"runtime={runtime!r:.80} is unknown.", hint='Use runtime="kernel" or runtime="thread".')
         if not isinstance(name, str) or not name:
             raise PatterConfigError(f"A session cannot be named {name!r:.80}.", hint='Use text, for example name="main".')
         if transport is not None and not isinstance(transport, Transport):
@@ -105,7 +116,7 @@ class Patter:
         carrier = transport if running is None else running.transport
         if carrier is not None:
             carrier.check(agent)
-        starting = _serve(agent, transport, name)
+        starting = _serve(agent, transport, name) if runtime == "kernel" else _serve_apart(agent, transport, name)
         starting.__qualname__ = "Patter.serve"  # type: ignore[attr-defined]  # named in the warning, if nobody awaits it
         return Serving(starting)
 
@@ -172,15 +183,31 @@ def _require_free(name: str, transport: Transport | None) -> None:
     )
 
 
+async def _serve_apart(agent: Agent, transport: Transport | None, name: str) -> Session:
+    """The same in a loop of its own."""
+    from patter_nb.own_loop import run_in_own_loop
+
+    return await run_in_own_loop(_serve(agent, transport, name))
+
+
 async def _serve(agent: Agent, transport: Transport | None, name: str) -> Session:
     _require_free(name, transport)
     session = _running(name)
     if session is not None:
         await session.adopt(agent)
         return session
-    from patter_nb.transports.keyboard import KeyboardTransport
-
-    session = _live[name] = Session(agent, transport=transport if transport is not None else KeyboardTransport(), name=name)
+    session = _live[name] = Session(agent, transport=transport if transport is not None else _default_transport(), name=name)
     session.on_closed(lambda: _live.pop(name, None) if _live.get(name) is session else None)
     await session.start()
     return session
+
+
+def _default_transport() -> Transport:
+    """The console, where this is a notebook that can show it; else a keyboard."""
+    from patter_nb import console
+
+    if console.is_here():
+        return console.transport()
+    from patter_nb.transports.keyboard import KeyboardTransport
+
+    return KeyboardTransport()

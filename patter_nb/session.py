@@ -13,9 +13,9 @@ from patter_nb.errors import PatterConfigError, RequestTimeout
 from patter_nb.events import AgentChanged, Event, LLMChunked, SessionState, SessionStopped, TurnEnded, TurnHeard, TurnOffered, TurnStarted
 from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.log import Audio, Log
-from patter_nb.step.inputs import Accept, Failure, Say, Stop, Swap
+from patter_nb.step.inputs import Failure, Say, Stop, Swap
 from patter_nb.tools.tool import Tool, tool
-from patter_nb.transports.base import Transport, Typed
+from patter_nb.transports.base import Accept, Transport, TransportInput, Typed
 from patter_nb.turns import ToolCall, Turn, Turns
 from patter_nb.vad import with_ears
 
@@ -44,6 +44,8 @@ class Session:
         self.transport = transport
         self._conductor = Conductor(agent, transport, name)
         self._started = asyncio.Event()
+        self.face: object = None
+        """What shows the session live, once it is shown."""
         self._conductor.log.add_fold(self.turns.fold)
         _sessions.add(self)
 
@@ -86,6 +88,22 @@ class Session:
     def is_over(self) -> bool:
         """Whether it has ended, or its event loop has."""
         return self.state == "stopped" or self._conductor.closed.done() or self._conductor.loop.is_closed()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that the session lives in."""
+        return self._conductor.loop
+
+    def take(self, given: TransportInput) -> None:
+        """Take in what the person does, though their transport does not tell it. Called in the session's loop."""
+        if self.state != "stopped":
+            self._conductor.take(given)
+
+    def view(self, name: str) -> Any:
+        """A live widget of the session: "console", or a part of it: "transcript", "chunks", "tools", "audio"."""
+        from patter_nb.console import view
+
+        return view(self, name)
 
     async def start(self) -> None:
         """Load what can be loaded and begin to hear; `serve` does this. Raises what fails at loading."""
@@ -238,8 +256,8 @@ class Session:
         """Change parts of the agent (any keyword of `agent()`), from the next turn on, or `when="now"` in the middle of an answer.
 
         "now" fences the running answer off: what was heard stays, nothing more of the old parts is, and the new ones go on.
-        May be called from any thread. Returns what changed. A rejected value (`PatterConfigError`, or `TypeError` for an
-        unknown part) leaves the agent as it was.
+        May be called from any thread. Returns what changed. A rejected value (`PatterConfigError`, also for an agent that the
+        transport cannot carry, or `TypeError` for an unknown part) leaves the agent as it was.
         """
         if when not in ("turn", "now"):
             raise PatterConfigError(f"when={when!r} is unknown.", hint='Use when="turn" or when="now".')
@@ -249,6 +267,7 @@ class Session:
     def _change(self, agent: Agent, when: Literal["turn", "now"]) -> AgentChanged:
         self._require_live()
         _require_own_ears(agent, self)
+        self.transport.check(agent)
         changed = AgentChanged(describe_change(self.agent, agent), when)
         self._conductor.feed(Swap(agent, when))
         return changed
@@ -298,6 +317,11 @@ class Session:
 
     def __repr__(self) -> str:
         return f"<Session {self.name!r}: {self.state}, {len(self.turns)} turns>"
+
+    def _ipython_display_(self) -> None:
+        from patter_nb.console import display
+
+        display(self)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
         from patter_nb.display import mimebundle

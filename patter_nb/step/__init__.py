@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from patter_nb.events import Dropped, SessionStarted, SessionStopped, StateChanged
+from patter_nb.events import Dropped, ListenerChanged, PersonHungUp, SessionStarted, SessionStopped, StateChanged
 from patter_nb.step import answering, calling, failing, hearing, speaking, swapping, timers
 from patter_nb.step.effects import Effect, Shutdown
 from patter_nb.step.inputs import (
-    Accept,
     AudioMade,
     ChunkArrived,
     Due,
@@ -33,7 +32,7 @@ from patter_nb.step.scene import Happened, Scene
 from patter_nb.step.state import Asking, Checking, Silent, State
 from patter_nb.step.timers import next_due_ms
 from patter_nb.stt.base import Transcript
-from patter_nb.transports.base import LocalPause, Muted, Played, Typed
+from patter_nb.transports.base import Accept, Audience, HungUp, LocalPause, Muted, Played, Typed
 
 __all__ = ["Happened", "State", "Stepped", "next_due_ms", "step"]
 
@@ -119,6 +118,10 @@ def _react(s: Scene, given: Input) -> None:  # noqa: C901, PLR0912  # one case f
             hearing.muted(s, given)
         case Accept():
             hearing.accept(s, given)
+        case Audience(listens):
+            _audience(s, listens)
+        case HungUp():
+            _hung_up(s)
         case Swap():
             swapping.swap(s, given)
         case Failure():
@@ -135,8 +138,32 @@ def _start(s: Scene, given: Start) -> None:
     agent = s.state.agent
     s.change(life="live", plays=given.plays, rate=given.sample_rate)
     s.log(SessionStarted(agent.parts(), given.sample_rate))
+    if not given.awaited:
+        _greet(s)
+
+
+def _greet(s: Scene) -> None:
+    agent = s.state.agent
     if agent.first_message:
         answering.begin(s, "greeting", agent.render(agent.first_message))
+
+
+def _audience(s: Scene, listens: bool) -> None:
+    """Somebody came to listen, and is greeted if nothing was said yet; or nobody does any more, and then all counts as heard."""
+    s.log(ListenerChanged(listens))
+    s.change(plays=listens)
+    if not listens:
+        speaking.assume_heard(s)
+    elif not s.state.turns and s.state.floor_free:
+        _greet(s)
+
+
+def _hung_up(s: Scene) -> None:
+    """The person went silent and wants silence."""
+    s.log(PersonHungUp())
+    hearing.forget(s, "the person stopped the call")
+    if s.state.answer is not None:
+        answering.interrupt(s)
 
 
 def _stop(s: Scene, given: Stop) -> None:

@@ -18,16 +18,16 @@ from patter_nb.events import (
     TurnStarted,
     UtteranceDropped,
 )
-from patter_nb.pipeline.endpointing import Closed, Onset, Pausing, Voiced, close, hear, reopen, silence_ms
+from patter_nb.pipeline.endpointing import Closed, Onset, Pausing, Quiet, Voiced, close, hear, reopen, silence_ms
 from patter_nb.pipeline.sentences import speakable
 from patter_nb.step.answering import begin, interrupt
 from patter_nb.step.effects import FinalizeWords, Listen, StopListening
-from patter_nb.step.inputs import Accept, FrameHeard
+from patter_nb.step.inputs import FrameHeard
 from patter_nb.step.scene import Scene
 from patter_nb.step.speaking import audible, hold, resume
 from patter_nb.step.state import Closing, Gathering, Idle, Offer, Silent
 from patter_nb.stt.base import Transcript
-from patter_nb.transports.base import Muted
+from patter_nb.transports.base import Accept, Muted
 
 LATE_MS = 5000.0
 """Words whose end is older than this are offered to the person instead of being answered out of the blue."""
@@ -91,6 +91,15 @@ def muted(s: Scene, given: Muted) -> None:
         s.change(ear=close(s.state.ear, "muted"))
     else:
         s.change(ear=reopen(s.state.ear, "muted"))
+
+
+def forget(s: Scene, reason: str) -> None:
+    """Whatever the person was saying comes to nothing."""
+    said, ear = s.state.utterance, s.state.ear
+    s.change(utterance=Silent(), ear=ear if isinstance(ear, Closed) else Quiet())
+    if not isinstance(said, Silent):
+        s.do(StopListening())
+        s.log(UtteranceDropped(" ".join(said.words), reason))
 
 
 def transcript(s: Scene, given: Transcript) -> None:

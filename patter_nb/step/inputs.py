@@ -1,7 +1,7 @@
 """What may happen to a session: everything that `step` reacts to, numbered by the order of arrival.
 
 Inputs that answer an effect carry the epoch of that effect, so that an answer to a question no longer asked is known as such.
-The transport's own inputs (`Typed`, `Played`, `LocalPause`, `Muted`) and the STT's `Transcript` are inputs as they are.
+The transport's own inputs (`Typed`, `Played` and the like) and the STT's `Transcript` are inputs as they are.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from patter_nb.errors import PatterError
 from patter_nb.events import GuardrailHit, Stage, ToolStatus
 from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.stt.base import Transcript
-from patter_nb.transports.base import LocalPause, Muted, Played, Typed
+from patter_nb.transports.base import Accept, Audience, HungUp, LocalPause, Muted, Played, Typed
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The session goes live, with what the transport can do."""
+    """The session goes live, with what the transport can do; `awaited`: nobody is there yet to be greeted."""
 
     sample_rate: int
     plays: bool
+    awaited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,6 @@ class Say:
     """The agent shall speak this by itself, when it is free."""
 
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Accept:
-    """Answer the offered turn after all."""
-
-    turn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +147,8 @@ Input: TypeAlias = (
     | Say
     | Accept
     | Muted
+    | Audience
+    | HungUp
     | Played
     | LocalPause
     | WordsChecked

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from patter_nb.audio.frames import AudioFormat, Block, Frame
+from patter_nb.errors import PatterError
 
 if TYPE_CHECKING:
+    from patter_nb.agent import Agent
     from patter_nb.clock import Clock
 
 
@@ -40,17 +42,45 @@ class Muted:
     muted: bool
 
 
-TransportInput: TypeAlias = Frame | Typed | Played | LocalPause | Muted
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whether somebody listens from now on: a transport may find or lose its loudspeaker in the middle of a session."""
+
+    listens: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HungUp:
+    """The person wants to hear no more and to say no more; the microphone is closed. They may come back, or type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The person wants an offered turn answered after all."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something failed on the person's side, a microphone that was denied, say; the session goes on."""
+
+    error: PatterError
+
+
+TransportInput: TypeAlias = Frame | Typed | Played | LocalPause | Muted | Audience | HungUp | Accept | Trouble
 
 
 @runtime_checkable
 class Transport(Protocol):
     """Brings the person's sound and text in, takes the agent's sound out.
 
+    `check` raises `PatterConfigError` for an agent that it cannot carry; it is asked before a session starts, and before each change.
     `clock` is the clock of the whole session: a transport that runs slower or faster than the wall brings its own.
     `paced` False: the session asks for the next input only when nothing that it started is still under way, so that its time
     stands still while providers work. `inputs()` ends when the person is gone, and `exhausted` turns True when the person will say
     no more though silence goes on (a file has ended); the session then finishes its turn and stops.
+    `awaited` True: the greeting waits for the first `Audience` that listens.
     `flush` forgets sound not yet played, and ends a pause. `pause` and `resume` keep it. `plays` is False for a transport without
     a loudspeaker.
     """
@@ -59,9 +89,12 @@ class Transport(Protocol):
     output: AudioFormat
     paced: bool
     plays: bool
+    awaited: bool
 
     @property
     def exhausted(self) -> bool: ...
+
+    def check(self, agent: Agent) -> None: ...
 
     def inputs(self) -> AsyncIterator[TransportInput]: ...
 

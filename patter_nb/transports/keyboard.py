@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from patter_nb.agent import Agent
 from patter_nb.audio.frames import AudioFormat, Block
 from patter_nb.clock import Clock, SystemClock
 from patter_nb.transports.base import TransportInput
@@ -15,12 +16,16 @@ class KeyboardTransport:
 
     paced = True
     plays = False
+    awaited = False
     exhausted = False
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.output = AudioFormat()
         self._closed = asyncio.Event()
+
+    def check(self, agent: Agent) -> None:
+        """Whoever answers can be typed to."""
 
     async def inputs(self) -> AsyncIterator[TransportInput]:
         await self._closed.wait()

@@ -15,12 +15,13 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from patter_nb.agent import Agent
 from patter_nb.audio.frames import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE, AudioFormat, Block, Frame, Pcm
 from patter_nb.audio.resampling import resample
 from patter_nb.audio.tracks import PcmTrack
 from patter_nb.audio.wav import check_writable, read_wav, to_pcm, write_wav
 from patter_nb.clock import Clock, ManualClock, SystemClock
-from patter_nb.errors import AudioError
+from patter_nb.errors import AudioError, PatterConfigError
 from patter_nb.files import StrPath
 from patter_nb.transports.base import Played, TransportInput
 
@@ -53,6 +54,7 @@ class WavTransport:
 
     output = AudioFormat(SAMPLE_RATE)
     plays = True
+    awaited = False
 
     def __init__(self, src: StrPath | Recording, dst: StrPath | None = None, *, paced: bool = True) -> None:
         pcm, rate = (to_pcm(src[0]), src[1]) if isinstance(src, tuple) else read_wav(src)
@@ -68,6 +70,15 @@ class WavTransport:
         self._origin_ms: float | None = None
         self._seq = 0
         self._speaker = _Loudspeaker()
+
+    def check(self, agent: Agent) -> None:
+        """Raise `PatterConfigError` for an agent that would not hear `src`, or that has no voice for `dst`."""
+        if agent.stt is None:
+            hint = "Give the agent stt=, for example stt=MoonshineSTT()."
+            raise PatterConfigError("Nobody would hear the recording: the agent has no speech-to-text.", hint=hint)
+        if self._dst is not None and agent.tts is None:
+            hint = "Give the agent tts=, for example tts=PiperTTS(), or leave dst away."
+            raise PatterConfigError(f"{os.fspath(self._dst)} would be silent: the agent has no text-to-speech.", hint=hint)
 
     async def inputs(self) -> AsyncGenerator[TransportInput, None]:
         """Frames without end, and after each how far playback has come, when it has come further. File time starts with the first call."""

@@ -20,8 +20,8 @@ from patter_nb.events import (
 from patter_nb.pipeline.endpointing import Closed, Onset, Pausing, Quiet, TurnTaking, Voiced, close, hear, reopen
 from patter_nb.step import next_due_ms
 from patter_nb.step.effects import CheckWords, FinalizeWords, Listen, StopListening
-from patter_nb.step.inputs import Accept, Failure, Say, Swap
-from patter_nb.transports.base import Muted, Typed
+from patter_nb.step.inputs import Failure, Say, Swap
+from patter_nb.transports.base import Accept, Muted, Typed
 from patter_nb.vad.energy import EnergyVAD
 
 

@@ -1,0 +1,147 @@
+"""What a page shows, as plain JSON: folded from the log, sent whole when a page asks for it, and in between as the changes since.
+
+The page keeps a copy and does no folding: it applies `drain`'s operations in order (`["set", name, value]`, `["turn", id, fields]` and the
+like), so that what an event means on screen is decided here, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from patter_nb.console.turn_picture import Json, Op, TurnPicture
+from patter_nb.events import (
+    Event,
+    MicrophoneMuted,
+    StageFailed,
+    StateChanged,
+    TranscriptFinal,
+    TranscriptPartial,
+    TurnStarted,
+    UtteranceDropped,
+    error_to_dict,
+)
+from patter_nb.llm.base import name_of
+from patter_nb.session import Session
+from patter_nb.turns import Turn
+
+__all__ = ["TURNS_SHOWN", "Picture"]
+
+TURNS_SHOWN: Final = 20
+_STAGES: Final = {"hears": "stt", "thinks": "llm", "speaks": "tts"}
+
+
+class Picture:
+    """The picture of one session. `fold` takes each event in, `drain` gives the changes since the last `drain`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._top: dict[str, Json] = {
+            "session": session.name,
+            "state": session.state,
+            "calling": [],
+            "runs": {},
+            "spent": {"usd": None, "unpriced": 0},
+            "muted": False,
+            "partial": "",
+            "half_duplex": False,
+            "rate": session.transport.output.sample_rate,
+        }
+        self._turns: dict[int, TurnPicture] = {}
+        self._faults: list[dict[str, Json]] = []
+        self._words: list[str] = []
+        self._ops: list[Op] = []
+        self._touched: set[int] = set()
+        for event in session.events:
+            self.fold(event)
+        self.drain()
+
+    @property
+    def muted(self) -> bool:
+        """Whether the microphone is muted."""
+        return bool(self._top["muted"])
+
+    def fold(self, event: Event) -> None:
+        """Take in one more event."""
+        if event.turn is not None:
+            if event.turn not in self._turns:
+                self._turns[event.turn] = TurnPicture(self._session.turns.by_id(event.turn), self._ops)
+            self._turns[event.turn].fold(event, self._ops)
+            self._touched.add(event.turn)
+        self._fold(event)
+
+    def drain(self) -> list[Op]:
+        """What has changed since the last time, in order."""
+        for number in sorted(self._touched):
+            self._turns[number].settle(self._ops)
+        self._touched.clear()
+        self._refresh()
+        ops, self._ops = self._ops, []
+        return ops
+
+    def whole(self) -> dict[str, Json]:
+        """All of it, with the last turns. Call `drain` before, or the changes are told twice."""
+        turns = [turn.told for turn in self._turns.values()]
+        shown = turns[-TURNS_SHOWN:]
+        return {**self._top, "older": len(turns) - len(shown), "turns": shown, "faults": self._faults}
+
+    def settled(self) -> dict[str, Json]:
+        """The whole picture without chunks, small enough to be kept."""
+        whole = self.whole()
+        return {**whole, "turns": [{**turn, "chunks": []} for turn in whole["turns"]]}
+
+    def older(self, before: int) -> tuple[list[dict[str, Json]], int]:
+        """The turns shown before turn `before`, and how many there are before those."""
+        turns = [turn.told for number, turn in self._turns.items() if number < before]
+        return turns[-TURNS_SHOWN:], max(len(turns) - TURNS_SHOWN, 0)
+
+    def was_busy(self, seconds: float) -> None:
+        """The kernel was blocked for so long. Each time is told, also when it was as long as the last."""
+        self._ops.append(["set", "busy_ms", round(seconds * 1000)])
+
+    def _fold(self, event: Event) -> None:
+        match event.body:
+            case StateChanged(state):
+                self._set("state", state)
+            case MicrophoneMuted(muted):
+                self._set("muted", muted)
+            case TranscriptPartial(text):
+                self._set("partial", " ".join((*self._words, text)))
+            case TranscriptFinal(text):
+                self._words.append(text)
+                self._set("partial", " ".join(self._words))
+            case UtteranceDropped() | TurnStarted(source="speech"):
+                self._words.clear()
+                self._set("partial", "")
+            case StageFailed(stage, error):
+                fault = {"id": len(self._faults) + 1, "stage": stage, "turn": event.turn, **error_to_dict(error)}
+                self._faults.append(fault)
+                self._ops.append(["fault", fault])
+
+    def _refresh(self) -> None:
+        """What is told by the agent, and by all turns together."""
+        agent = self._session.agent
+        parts = {word: getattr(agent, stage) for word, stage in _STAGES.items()}
+        self._set("runs", {word: _chip(part) for word, part in parts.items() if part is not None})
+        self._set("half_duplex", agent.turn_taking.half_duplex)
+        self._set("spent", _spent(self._session.turns))
+        self._set("state", self._session.state)
+        newest = [*self._turns.values()][-1:]
+        self._set("calling", [call["name"] for turn in newest for call in turn.told["tools"] if call["status"] == "running"])
+
+    def _set(self, name: str, value: Json) -> None:
+        if self._top[name] != value:
+            self._top[name] = value
+            self._ops.append(["set", name, value])
+
+
+def _chip(part: object) -> dict[str, Json]:
+    """Who does a stage. Of a provider nothing is read but its name and whether it costs: keys live in the rest."""
+    provider, model = name_of(part)
+    return {"name": provider, "model": model, "costs": bool(getattr(part, "costs", False))}
+
+
+def _spent(turns: Iterable[Turn]) -> dict[str, Json]:
+    costs = [turn.cost for turn in turns if turn.requests]
+    known = [cost for cost in costs if cost is not None]
+    return {"usd": str(sum(known)) if known else None, "unpriced": len(costs) - len(known)}

@@ -1,0 +1,154 @@
+"""The browser as a transport: frames and typed lines come in from pages, sound goes out to the page where the person is.
+
+It knows nothing of widgets. A page hands in what its person does by `offer`, from any thread; what is to be played goes to `speaker`,
+which is set as long as there is a page that can sound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+from patter_nb.agent import Agent
+from patter_nb.audio.frames import AudioFormat, Block
+from patter_nb.clock import Clock, SystemClock
+from patter_nb.console.inbox import Inbox, Sound
+from patter_nb.errors import AudioError
+from patter_nb.transports.base import Accept, Audience, HungUp, LocalPause, Muted, Played, TransportInput, Trouble, Typed
+
+__all__ = ["Arrival", "ConsoleTransport", "ListenBy", "Speaker"]
+
+OUTPUT_RATE: Final = 24_000
+
+
+
+class Speaker(Protocol):
+    """A page's loudspeaker, told what to do from within the session's loop."""
+
+    def play(self, block: Block, rate: int) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def flush(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListenBy:
+    """From now on sound goes to this page's loudspeaker, first what nobody has heard yet; None: nobody listens any more."""
+
+    speaker: Speaker | None
+
+
+Arrival: TypeAlias = Sound | Typed | Played | LocalPause | Muted | ListenBy | HungUp | Accept | Trouble
+
+
+class ConsoleTransport:
+    """A microphone and a loudspeaker in a browser, and a keyboard.
+
+    As long as no page listens, whatever is spoken counts as heard, and the greeting waits. Sound that a page was given and has not played
+    yet is given again to a page that takes its place.
+    """
+
+    paced = True
+    plays = False
+    awaited = True
+    exhausted = False
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock if clock is not None else SystemClock()
+        self.output = AudioFormat(OUTPUT_RATE)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._arrivals: deque[tuple[Arrival, float]] = deque()
+        self._arrived = asyncio.Event()
+        self._inbox = Inbox()
+        self._told_lost = 0
+        self._speaker: Speaker | None = None
+        self._unheard: deque[Block] = deque()
+        self._closed = False
+
+    def check(self, agent: Agent) -> None:
+        """Whoever answers can be typed to, and be read."""
+
+    # --- from the page, in any thread
+
+    def offer(self, arrival: Arrival) -> None:
+        """Take in what a page tells. From any thread; what comes after the end is dropped."""
+        self._arrivals.append((arrival, self.clock.now_ms()))
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._arrived.set)
+
+    # --- from the session, in its loop
+
+    async def inputs(self) -> AsyncIterator[TransportInput]:
+        self._loop = asyncio.get_running_loop()
+        while not self._closed:
+            while self._arrivals:
+                arrival, arrived_ms = self._arrivals.popleft()
+                match arrival:
+                    case Sound():
+                        self._inbox.add(arrival, arrived_ms)
+                        for frame in self._inbox.take(self.clock.now_ms()):
+                            yield frame
+                        if (lost := self._inbox.lost) > self._told_lost:
+                            self._told_lost = lost
+                            yield Trouble(AudioError(f"{lost} frames of sound never came from the page.", hint="Reload the page."))
+                    case Played(position) | LocalPause(position):
+                        self._forget_until(position)
+                        yield arrival
+                    case ListenBy(speaker):
+                        self._listen_by(speaker)
+                        yield Audience(speaker is not None)
+                    case _:
+                        yield arrival
+            self._arrived.clear()
+            if not self._arrivals and not self._closed:
+                await self._arrived.wait()
+
+    def _listen_by(self, speaker: Speaker | None) -> None:
+        self._speaker = speaker
+        if speaker is None:
+            self._unheard.clear()
+            return
+        for block in self._unheard:
+            speaker.play(block, OUTPUT_RATE)
+
+    def _forget_until(self, position: int) -> None:
+        while self._unheard and self._unheard[0].start + len(self._unheard[0].pcm) <= position:
+            self._unheard.popleft()
+        if self._unheard and self._unheard[0].start < position:
+            block = self._unheard[0]
+            self._unheard[0] = Block(block.pcm[position - block.start :], position)
+
+    async def play(self, block: Block) -> None:
+        """Send sound to the page, which plays it after what it was sent before."""
+        if self._speaker is not None:
+            self._unheard.append(block)
+            self._speaker.play(block, OUTPUT_RATE)
+
+    async def pause(self) -> None:
+        """Fall silent now, and keep the place."""
+        if self._speaker is not None:
+            self._speaker.pause()
+
+    async def resume(self) -> None:
+        """Go on with the sample after the last one heard."""
+        if self._speaker is not None:
+            self._speaker.resume()
+
+    async def flush(self) -> None:
+        """Forget what has not been heard."""
+        self._unheard.clear()
+        if self._speaker is not None:
+            self._speaker.flush()
+
+    async def aclose(self) -> None:
+        """Fall silent for good."""
+        await self.flush()
+        self._closed = True
+        self._arrived.set()

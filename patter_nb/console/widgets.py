@@ -1,0 +1,53 @@
+"""The three widgets between kernel and page: one on which the page sends, one on which the kernel sends, and what is displayed.
+
+They are apart because ipykernel 7.4 routes a comm's messages to the thread that last sent on that comm: what the page sends must not
+wait behind a cell because the kernel wrote on the same line. `Ears` therefore answers only from inside its own handler.
+"""
+
+from __future__ import annotations
+
+import anywidget
+import traitlets
+from ipywidgets import widget_serialization
+
+from patter_nb.console.modules import page_module, style_sheet
+
+__all__ = ["PARTS", "Ears", "Screen", "View"]
+
+PARTS = ("console", "transcript", "chunks", "tools", "audio")
+"""The views there are: all of it, or a part."""
+
+_SILENT = "export default {};\n"
+
+
+class Ears(anywidget.AnyWidget):
+    """What the page tells: sound and what its person does, as custom messages."""
+
+    _esm = _SILENT
+
+
+class Screen(anywidget.AnyWidget):
+    """What the page is told: changes of the picture and sound, as custom messages. `picture` restores a page that was reloaded."""
+
+    _esm = _SILENT
+    picture = traitlets.Dict().tag(sync=True)
+
+
+class View(anywidget.AnyWidget):
+    """One part of the console on a page, as often as it is displayed."""
+
+    part = traitlets.Enum(PARTS, "console").tag(sync=True)
+    ears = traitlets.Instance(Ears).tag(sync=True, **widget_serialization)
+    screen = traitlets.Instance(Screen).tag(sync=True, **widget_serialization)
+    keepsake = traitlets.Unicode("").tag(sync=True)
+
+    _esm = traitlets.Unicode().tag(sync=True)
+    _css = traitlets.Unicode().tag(sync=True)
+
+    @traitlets.default("_esm")
+    def _joined(self) -> str:
+        return page_module()
+
+    @traitlets.default("_css")
+    def _styled(self) -> str:
+        return style_sheet()
