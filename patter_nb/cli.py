@@ -1,4 +1,4 @@
-"""`patter-nb`: fetch the local models, and let an agent answer a recording.
+"""`patter-nb`: open the first notebook, fetch the local models, and let an agent answer a recording.
 
 Exit status 0: done. 1: failed. 2: wrong use: a path, a name or an agent that cannot be worked with, so that nothing was begun.
 What went wrong is told in two lines on stderr, cause and remedy; --debug adds the traceback.
@@ -43,7 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(argv)
     try:
-        return _download(options) if options.command == "download" else asyncio.run(_call(options))
+        match options.command:
+            case "download":
+                return _download(options)
+            case "lab":
+                return _lab(options)
+        return asyncio.run(_call(options))
     except PatterError as error:
         _complain(error, options.debug)
         return WRONG_USE if isinstance(error, WrongUse) else FAILED
@@ -62,6 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     download = commands.add_parser("download", parents=[common], help="fetch the models of the local stack")
     download.add_argument("names", nargs="*", metavar="NAME", help="a model (default: all that this machine uses)")
     download.add_argument("--check", action="store_true", help="fetch nothing; fail if a model is missing or wrong")
+
+    lab = commands.add_parser("lab", parents=[common], help="open the first notebook in JupyterLab")
+    lab.add_argument("--port", type=int, metavar="N", help="the port to listen on (default: the first free one from 8888 on)")
+    lab.add_argument("--no-browser", action="store_true", help="open no browser; the address is printed")
 
     call = commands.add_parser("call", parents=[common], help="let an agent answer a recording")
     call.add_argument("question", metavar="IN.wav", type=Path, help="what the person says")
@@ -91,6 +100,24 @@ def _download(options: argparse.Namespace) -> int:
     if all(status.state == "right" for status in found):
         return DONE
     raise PatterError("Not every model is here and right.", hint=f"Run: patter-nb download {' '.join(options.names)}".strip())
+
+
+# --- lab
+
+
+def _lab(options: argparse.Namespace) -> int:
+    """Fetch the local models, and open the notebook. Without the local stack the notebook still opens, and what is missing is told."""
+    from patter_nb.downloads import download
+    from patter_nb.lab import open_lab
+
+    if options.port is not None and not 0 <= options.port < 1 << 16:
+        raise WrongUse(f"{options.port} is no port.", hint="Give a number up to 65535.")
+    try:
+        download()
+    except PatterError as error:
+        _complain(error, options.debug)
+        print("The notebook opens all the same; its agent needs what is missing.", file=sys.stderr)
+    return DONE if open_lab(port=options.port, browser=not options.no_browser) == 0 else FAILED
 
 
 # --- call

@@ -9,6 +9,7 @@ from weakref import WeakSet
 
 from patter_nb.agent import PARTS, Agent, describe_change, reject_unknown
 from patter_nb.conductor import Conductor
+from patter_nb.doctor import Report, examine
 from patter_nb.errors import PatterConfigError, RequestTimeout
 from patter_nb.events import AgentChanged, Event, LLMChunked, SessionState, SessionStopped, TurnEnded, TurnHeard, TurnOffered, TurnStarted
 from patter_nb.llm.base import LLMChunk, Message
@@ -99,6 +100,10 @@ class Session:
         if self.state != "stopped":
             self._conductor.take(given)
 
+    def doctor(self) -> Report:
+        """What is installed, how the session is connected, and how long things take here."""
+        return examine(self)
+
     def view(self, name: str) -> Any:
         """A live widget of the session: "console", or a part of it: "transcript", "chunks", "tools", "audio"."""
         from patter_nb.console import view
@@ -183,7 +188,11 @@ class Session:
         return await self._over(turn)
 
     async def wait_turn(self) -> Turn:
-        """The next turn to be over: answered and heard, failed, interrupted, or offered because it came too late."""
+        """The next turn to be over: answered and heard, failed, interrupted, or offered because it came too late.
+
+        Raises `PatterConfigError` on a kernel where nothing that the person does arrives while a cell awaits.
+        """
+        self.transport.check_waiting()
         return await self._at_home(self._wait_turn)
 
     async def _wait_turn(self) -> Turn:
@@ -191,7 +200,12 @@ class Session:
         return self._turn_of(await self._event(lambda event: isinstance(event.body, (TurnHeard, TurnOffered, SessionStopped))))
 
     async def wait(self) -> None:
-        """Return when the session is over. Raises the `PatterError` that ended it, if one did."""
+        """Return when the session is over. Raises the `PatterError` that ended it, if one did.
+
+        Raises `PatterConfigError` on a kernel where nothing that the person does arrives while a cell awaits.
+        """
+        if not self.is_over:
+            self.transport.check_waiting()
         await self._at_home(self._closed)
 
     async def stop(self) -> None:

@@ -11,16 +11,18 @@ A session comes here by one-line delegates. Without the extra `lab` the error na
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from patter_nb.errors import MissingExtra, PatterConfigError
 
 if TYPE_CHECKING:
+    from patter_nb.doctor import Finding
     from patter_nb.session import Session
     from patter_nb.transports.base import Transport
 
-__all__ = ["display", "is_here", "transport", "view"]
+__all__ = ["display", "findings", "is_here", "transport", "view"]
 
 _PACKAGES = ("anywidget", "ipywidgets")
 
@@ -68,6 +70,15 @@ def display(session: Session) -> None:
     face = face_of(session)
     ipython.display(face.view("console", keepsake=face.keepsake.id))
     face.keepsake.show()
+
+
+def findings(session: Session) -> Iterable[Finding]:
+    """What is known of the pages of `session`; nothing where there are no widgets."""
+    if not all(find_spec(name) for name in _PACKAGES):
+        return ()
+    from patter_nb.console.examined import findings
+
+    return findings(session)
 
 
 def _require_widgets() -> None:

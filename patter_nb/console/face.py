@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from patter_nb.audio.frames import Block
+from patter_nb.audio.frames import FRAME_SAMPLES, Block
 from patter_nb.console.inbox import Sound
 from patter_nb.console.keepsake import Keepsake
 from patter_nb.console.picture import Picture
@@ -34,6 +34,7 @@ BATCH_S: Final = 0.03
 BEAT_S: Final = 0.5
 BUSY_S: Final = 0.5
 """A loop that comes back later than this was blocked, and the page is told for how long."""
+FRAME_BYTES: Final = 2 * FRAME_SAMPLES
 ACK_EVERY: Final = 25
 """So many messages with sound are acknowledged by one: that keeps ipykernel 7.4 routing them to the thread that handles them."""
 
@@ -56,6 +57,8 @@ class Face:
         self._flushing: asyncio.TimerHandle | None = None
         self._beating: asyncio.Task[None] | None = None
         self._pages: set[str] = set()
+        self.facts: dict[str, dict[str, Any]] = {}
+        """What each page has told of its browser."""
         self._loudspeaker: str | None = None
         self._heard_messages = 0
         self.ears.on_msg(self._on_message)
@@ -86,9 +89,11 @@ class Face:
         self._heard_messages += 1
         if self._heard_messages % ACK_EVERY == 1:
             self.ears.send({"kind": "ack", "seq": content["seq"]})
+        if not sound or len(sound) % FRAME_BYTES:
+            raise ValueError(f"{len(sound)} bytes are not whole frames of {FRAME_BYTES}")
         if self._transport is not None:
             pcm = np.frombuffer(sound, "<i2")
-            self._transport.offer(Sound(int(content["opening"]), int(content["seq"]), float(content["sent"]), pcm))
+            self._transport.offer(Sound(int(content["seq"]), int(content["opening"]), float(content["sent"]), pcm))
 
     def _report(self, error: Exception) -> None:
         logger.error("a message of a page could not be taken", exc_info=error)
@@ -108,7 +113,10 @@ class Face:
         match kind:
             case "ready":
                 self._welcome(page)
+            case "facts":
+                self.facts[page] = {**self.facts.get(page, {}), **content["facts"]}
             case "talk":
+                self.facts[page] = {**self.facts.get(page, {}), **content.get("facts", {})}
                 self._listen_by(page)
                 if self._picture.muted:
                     self._offer(Muted(False))
@@ -148,6 +156,7 @@ class Face:
 
     def _leave(self, page: str) -> None:
         self._pages.discard(page)
+        self.facts.pop(page, None)
         if page == self._loudspeaker:
             self._loudspeaker = None
             if self._transport is not None:

@@ -7,6 +7,7 @@ which is set as long as there is a page that can sound.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from patter_nb.agent import Agent
 from patter_nb.audio.frames import AudioFormat, Block
 from patter_nb.clock import Clock, SystemClock
 from patter_nb.console.inbox import Inbox, Sound
-from patter_nb.errors import AudioError
+from patter_nb.console.routing import arrives_while_awaited
+from patter_nb.errors import AudioError, PatterConfigError
 from patter_nb.transports.base import Accept, Audience, HungUp, LocalPause, Muted, Played, TransportInput, Trouble, Typed
 
 __all__ = ["Arrival", "ConsoleTransport", "ListenBy", "Speaker"]
@@ -65,6 +67,8 @@ class ConsoleTransport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrivals: deque[tuple[Arrival, float]] = deque()
         self._arrived = asyncio.Event()
+        self.handled_by: threading.Thread | None = None
+        """The thread in which the page's newest sound was handled."""
         self._inbox = Inbox()
         self._told_lost = 0
         self._speaker: Speaker | None = None
@@ -74,10 +78,21 @@ class ConsoleTransport:
     def check(self, agent: Agent) -> None:
         """Whoever answers can be typed to, and be read."""
 
+    def check_waiting(self) -> None:
+        """Raise `PatterConfigError` on a kernel that delivers nothing of the page while a cell awaits."""
+        if not arrives_while_awaited(self.handled_by):
+            raise PatterConfigError(
+                "This kernel delivers nothing from the page while a cell awaits, so the person could not be heard until it ends.",
+                hint="Let the cell end and look at session.turns in the next one. Or upgrade: pip install -U ipykernel (7.4 or later) and "
+                'restart the kernel. runtime="thread" keeps the agent going while a cell computes.',
+            )
+
     # --- from the page, in any thread
 
     def offer(self, arrival: Arrival) -> None:
         """Take in what a page tells. From any thread; what comes after the end is dropped."""
+        if isinstance(arrival, Sound):
+            self.handled_by = threading.current_thread()
         self._arrivals.append((arrival, self.clock.now_ms()))
         loop = self._loop
         if loop is not None and not loop.is_closed():
@@ -92,8 +107,7 @@ class ConsoleTransport:
                 arrival, arrived_ms = self._arrivals.popleft()
                 match arrival:
                     case Sound():
-                        self._inbox.add(arrival, arrived_ms)
-                        for frame in self._inbox.take(self.clock.now_ms()):
+                        for frame in self._inbox.take(arrival, arrived_ms, self.clock.now_ms()):
                             yield frame
                         if (lost := self._inbox.lost) > self._told_lost:
                             self._told_lost = lost

@@ -15,11 +15,13 @@ from patter_nb.display.agent import agent_page, agent_text, provider_page, provi
 from patter_nb.display.error import error_card, error_text
 from patter_nb.display.log import chunk_page, chunk_text, event_page, event_text, log_page, log_text
 from patter_nb.display.markup import Html
+from patter_nb.display.report import report_page, report_text
 from patter_nb.display.session import session_page, session_text
 from patter_nb.display.sound import audio_page, audio_text, track_page, track_text
 from patter_nb.display.style import page
 from patter_nb.display.tools import call_card, call_text, tool_page, tool_text
 from patter_nb.display.turn import turn_page, turn_text, turns_list, turns_text
+from patter_nb.doctor import Report
 from patter_nb.errors import PatterError
 from patter_nb.events import Event
 from patter_nb.llm.base import LLMChunk
@@ -43,6 +45,7 @@ _VIEWS: Mapping[type, tuple[Callable[[Any], str], Callable[[Any], Html]]] = {
     PatterError: (error_text, error_card),
     PcmTrack: (track_text, track_page),
     Audio: (audio_text, audio_page),
+    Report: (report_text, report_page),
 }
 """Each noun in words and as markup; a subclass shows itself as its base does."""
 

@@ -76,6 +76,7 @@ class Transport(Protocol):
     """Brings the person's sound and text in, takes the agent's sound out.
 
     `check` raises `PatterConfigError` for an agent that it cannot carry; it is asked before a session starts, and before each change.
+    `check_waiting` raises one where nothing that the person does could arrive while it is awaited.
     `clock` is the clock of the whole session: a transport that runs slower or faster than the wall brings its own.
     `paced` False: the session asks for the next input only when nothing that it started is still under way, so that its time
     stands still while providers work. `inputs()` ends when the person is gone, and `exhausted` turns True when the person will say
@@ -95,6 +96,8 @@ class Transport(Protocol):
     def exhausted(self) -> bool: ...
 
     def check(self, agent: Agent) -> None: ...
+
+    def check_waiting(self) -> None: ...
 
     def inputs(self) -> AsyncIterator[TransportInput]: ...
 

@@ -27,6 +27,9 @@ class KeyboardTransport:
     def check(self, agent: Agent) -> None:
         """Whoever answers can be typed to."""
 
+    def check_waiting(self) -> None:
+        """Whoever types by `session.ask` need not wait."""
+
     async def inputs(self) -> AsyncIterator[TransportInput]:
         await self._closed.wait()
         return

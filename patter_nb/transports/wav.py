@@ -80,6 +80,9 @@ class WavTransport:
             hint = "Give the agent tts=, for example tts=PiperTTS(), or leave dst away."
             raise PatterConfigError(f"{os.fspath(self._dst)} would be silent: the agent has no text-to-speech.", hint=hint)
 
+    def check_waiting(self) -> None:
+        """The recording goes on whatever is awaited."""
+
     async def inputs(self) -> AsyncGenerator[TransportInput, None]:
         """Frames without end, and after each how far playback has come, when it has come further. File time starts with the first call."""
         reported = self._speaker.position

@@ -53,8 +53,8 @@ class Page:
 
     def speak(self, seq: int, *, frames: int = 2, sent: float | None = None) -> None:
         """Send frames of silence."""
-        pcm = np.zeros(320 * frames, "<i2").tobytes()
-        self.tell("frames", buffer=pcm, opening=self.opening, seq=seq, t=seq * 20.0, sent=seq * 20.0 if sent is None else sent, count=frames)
+        pcm, at_ms = np.zeros(320 * frames, "<i2").tobytes(), seq * 20.0
+        self.tell("frames", buffer=pcm, opening=self.opening, seq=seq, t=at_ms, sent=at_ms if sent is None else sent, count=frames)
 
     def got(self, *kinds: str) -> list[dict[str, Any]]:
         """The messages of these kinds that the kernel has sent on the screen."""

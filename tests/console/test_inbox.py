@@ -11,7 +11,7 @@ from patter_nb.console.inbox import WAITS_FOR, Inbox, Sound
 
 def sound(seq: int, *, opening: int = 1, sent_ms: float | None = None, frames: int = 2) -> Sound:
     pcm = np.concatenate([np.full(320, seq + at, np.int16) for at in range(frames)])
-    return Sound(opening, seq, seq * 20.0 if sent_ms is None else sent_ms, pcm)
+    return Sound(seq, opening, seq * 20.0 if sent_ms is None else sent_ms, pcm)
 
 
 def values(frames: list[object]) -> list[int]:
@@ -22,8 +22,7 @@ def values(frames: list[object]) -> list[int]:
 def test_messages_in_any_order_give_the_same_frames(order: list[int]) -> None:
     inbox, frames = Inbox(), []
     for at in order:
-        inbox.add(sound(2 * at), 0.0)
-        frames += inbox.take(0.0)
+        frames += inbox.take(sound(2 * at), 0.0, 0.0)
     assert values(frames) == list(range(24))
     assert [frame.seq for frame in frames] == list(range(24))
     assert [frame.capture_ms for frame in frames] == [20.0 * n for n in range(24)]
@@ -32,20 +31,15 @@ def test_messages_in_any_order_give_the_same_frames(order: list[int]) -> None:
 
 def test_a_message_that_comes_twice_is_heard_once() -> None:
     inbox = Inbox()
-    for seq in (0, 0, 2, 0, 2):
-        inbox.add(sound(seq), 0.0)
-    assert values(inbox.take(0.0)) == [0, 1, 2, 3]
+    assert values([frame for seq in (0, 0, 2, 0, 2) for frame in inbox.take(sound(seq), 0.0, 0.0)]) == [0, 1, 2, 3]
 
 
 def test_a_missing_message_is_waited_for_and_then_lost() -> None:
     inbox = Inbox()
-    inbox.add(sound(0), 0.0)
-    inbox.take(0.0)
+    inbox.take(sound(0), 0.0, 0.0)
     for at in range(WAITS_FOR):
-        inbox.add(sound(4 + 2 * at), 0.0)
-        assert not inbox.take(0.0)
-    inbox.add(sound(4 + 2 * WAITS_FOR), 0.0)
-    frames = inbox.take(0.0)
+        assert not inbox.take(sound(4 + 2 * at), 0.0, 0.0)
+    frames = inbox.take(sound(4 + 2 * WAITS_FOR), 0.0, 0.0)
     assert values(frames) == list(range(4, 6 + 2 * WAITS_FOR))
     assert [frame.seq for frame in frames] == list(range(2, 4 + 2 * WAITS_FOR))
     assert inbox.lost == 2
@@ -53,19 +47,15 @@ def test_a_missing_message_is_waited_for_and_then_lost() -> None:
 
 def test_a_microphone_opened_anew_goes_on_in_the_same_stream() -> None:
     inbox = Inbox()
-    inbox.add(sound(0), 0.0)
-    inbox.add(sound(2), 0.0)
-    inbox.add(sound(0, opening=2), 0.0)
-    inbox.add(sound(4), 0.0)  # the old microphone's last words, overtaken
-    frames = inbox.take(0.0)
-    assert values(frames) == [0, 1, 2, 3, 4, 5, 0, 1]
-    assert [frame.seq for frame in frames] == list(range(8))
+    last_words_overtaken = sound(4)
+    messages = (sound(0), sound(2), sound(0, opening=2), last_words_overtaken, sound(2, opening=2))
+    frames = [frame for message in messages for frame in inbox.take(message, 0.0, 0.0)]
+    assert values(frames) == [0, 1, 2, 3, 0, 1, 4, 5, 2, 3]
+    assert [frame.seq for frame in frames] == list(range(10))
 
 
 def test_lateness_is_what_the_clocks_differ_by_more_than_at_best() -> None:
     inbox = Inbox()
-    inbox.add(sound(0, sent_ms=1_000_040.0), 50.0)
-    assert [frame.late_ms for frame in inbox.take(50.0)] == [0.0, 0.0]
-    inbox.add(sound(2, sent_ms=1_000_080.0), 35_090.0)
-    inbox.add(sound(4, sent_ms=1_034_990.0), 35_090.0)
-    assert [round(frame.late_ms) for frame in inbox.take(35_100.0)] == [35_010, 35_010, 100, 100]
+    assert [frame.late_ms for frame in inbox.take(sound(0, sent_ms=1_000_040.0), 50.0, 50.0)] == [0.0, 0.0]
+    assert [frame.late_ms for frame in inbox.take(sound(2, sent_ms=1_000_080.0), 35_090.0, 35_100.0)] == [35_010.0, 35_010.0]
+    assert [frame.late_ms for frame in inbox.take(sound(4, sent_ms=1_035_000.0), 35_090.0, 35_100.0)] == [90.0, 90.0]
