@@ -46,6 +46,14 @@ def test_only_choices_that_were_named() -> None:
     assert said("the usual", schema) == []
 
 
+def test_a_choice_is_known_in_its_inflections() -> None:
+    schema = {"type": "string", "enum": ["open", "close", "half"]}
+    assert said("would you mind closing it", schema) == ["close"]
+    assert said("opened, please", schema) == ["open"]
+    assert said("halfway", schema) == ["half"]
+    assert said("a hall", schema) == []
+
+
 def test_words_run_up_to_a_break_and_no_further() -> None:
     runs = said("for Anna, now", {"type": "string"})
     assert "Anna" in runs

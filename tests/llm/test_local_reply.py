@@ -28,8 +28,11 @@ def test_a_description_becomes_a_deed(description: str, doing: str) -> None:
 
 def test_what_can_be_done_is_told_from_the_tools() -> None:
     tools = [tool("get_weather", "Get the weather."), tool("set_timer", "Set a timer.")]
-    assert reply.abilities(tools) == "I'm afraid I can't help with that. I can get the weather or set a timer."
-    assert "a few things more" in reply.abilities(tools * 3)
+    assert reply.kindly(None, tools) == "I'm afraid I can't help with that. I can get the weather or set a timer."
+    assert reply.kindly("greeting", tools) == "Hello! I can get the weather or set a timer."
+    assert reply.kindly("abilities", tools) == "I can get the weather or set a timer."
+    assert reply.kindly("thanks", tools) == "You're welcome."
+    assert "a few things more" in reply.kindly(None, tools * 3)
 
 
 def test_what_is_missing_is_asked_for() -> None:

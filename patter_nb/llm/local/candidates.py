@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any, Final
 
+from patter_nb.errors import MissingExtra
 from patter_nb.llm.local.numbers import SECONDS, duration, numbers
 from patter_nb.llm.local.toolview import Argument, ToolView
 
@@ -14,6 +16,8 @@ _BREAK: Final = re.compile(r"[,;:.!?]\s")
 _DATE: Final = re.compile(r"\b(?:twenty |thirty )?(?:\d+(?:st|nd|rd|th)|first|second|third|\w+th) of [A-Z]\w+")
 _POSSESSIVE: Final = re.compile(r"(.*\w)['\u2019]s")
 _LONGER_THAN_EXAMPLES: Final = 4
+_TELLING: Final = 4
+"""A word of so many letters is known by its beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +99,32 @@ def _numbers_said(argument: Argument, request: str) -> list[Candidate]:
 
 
 def _choice_said(choice: object, request: str) -> Candidate | None:
-    """`choice` where each of its words was said, in whatever inflection leaves its stem."""
-    words = [_stem(word) for word in re.findall(r"[^\W_]+", str(choice))]
+    """`choice` where each of its words was said, in whatever inflection leaves its stem, or as the beginning of a word ("halfway")."""
     said = {_stem(match.group()): match for match in _WORD.finditer(request)}
-    if not words or not all(word in said for word in words):
+    places: list[re.Match[str]] = []
+    for word in re.findall(r"[^\W_]+", str(choice)):
+        begins = [match for stem, match in said.items() if len(word) >= _TELLING and stem.startswith(word.lower())]
+        if _stem(word) not in said and not begins:
+            return None
+        places.append(said.get(_stem(word)) or begins[0])
+    if not places:
         return None
-    places = [said[word] for word in words]
     return Candidate(choice, min(place.start() for place in places), max(place.end() for place in places))
 
 
+@lru_cache(maxsize=4096)
 def _stem(word: str) -> str:
-    return re.sub(r"(?<=\w\w\w)(?:s|es)$", "", re.sub(r"['\u2019]s?$", "", word.lower()))
+    return str(_english().stemWord(re.sub(r"['\u2019]s?$", "", word.lower())))
+
+
+@cache
+def _english() -> Any:
+    """The Snowball stemmer of English, the one language that the local model has."""
+    try:
+        import snowballstemmer
+    except ImportError as error:
+        raise MissingExtra("local", "snowballstemmer", "LocalLLM") from error
+    return snowballstemmer.stemmer("english")
 
 
 def _runs_of_words(request: str, longest: int) -> list[Candidate]:

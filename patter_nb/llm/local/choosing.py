@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from itertools import count, takewhile
 from typing import Any, Final
 
-import numpy as np
-
 from patter_nb.llm.base import FinishReason, LLMChunk, Message, ToolSpec
 from patter_nb.llm.local import reply
-from patter_nb.llm.local.choose import Chooser, fitted
+from patter_nb.llm.local.candidates import stems
+from patter_nb.llm.local.choose import Chooser
 from patter_nb.llm.local.deciding import Deciding
-from patter_nb.llm.local.encoder import Encoder, Matrix, Reading, as_sentence, bare
+from patter_nb.llm.local.encoder import Encoder, Reading, bare
+from patter_nb.llm.local.judge import Judge
+from patter_nb.llm.local.manners import Manners
 from patter_nb.llm.local.runtime import Runtime
 from patter_nb.llm.local.slots import SlotFiller
 from patter_nb.llm.local.strategy import Emit, Tally, text_of
@@ -21,17 +22,19 @@ from patter_nb.llm.local.toolview import ToolView, view
 
 CHAT_TOKENS: Final = 60
 _WORDS_AROUND_A_VALUE: Final = 2
+_WITH_A_QUESTION: Final = 3
+"""The request, our question, the answer to it."""
 
 
 class Choosing:
     """Chooses a tool or none; without tools the model chats, briefly, as the toy it is."""
 
-    def __init__(self, runtime: Runtime, encoder: Encoder, model: str, *, state_is_known: bool) -> None:
+    def __init__(self, runtime: Runtime, encoder: Encoder, model: str) -> None:
         self._runtime = runtime
         self._encoder = encoder
         self._slots = SlotFiller(runtime, encoder)
-        self._chooser = Chooser(encoder, self._slots, fitted(with_state=state_is_known))
-        self._state_is_known = state_is_known
+        self._chooser = Chooser(encoder, self._slots, Judge(encoder))
+        self._manners = Manners(encoder)
         self._model = model
         self._chat = Deciding(runtime, model, max_tokens=CHAT_TOKENS)
         self._ids = count(1)
@@ -52,35 +55,65 @@ class Choosing:
     def _act(self, messages: Sequence[Message], tools: Mapping[str, ToolView], emit: Emit) -> None:
         said, tally = text_of(messages[-1]), Tally()
         request = self._encoder.read(bare(said))
-        choice = self._chooser.choose(request, self._put(as_sentence(said), tally), [*tools.values()])
-        if choice is None or not choice.complete:
-            tool, arguments = self._continued(request, messages, tools)
-            if tool:
-                self._call(tool, arguments, tally, emit)
+        choice = self._chooser.choose(request, said, [*tools.values()])
+        if choice is None or choice.missing:
+            call = self._answered(request, messages, tools, tally) or self._continued(request, messages, tools)
+            if call:
+                self._call_or_ask(*call, tally, emit)
                 return
         if choice is None:
-            self._say(reply.abilities([*tools.values()]), tally, emit)
+            self._say(self._instead(request, tools), tally, emit)
             return
-        filled = self._slots.fill(choice.tool, request)
+        self._call_or_ask(choice.tool, self._filled(choice.tool, request, tally), tally, emit)
+
+    def _instead(self, request: Reading, tools: Mapping[str, ToolView]) -> str:
+        """What is said where no tool is meant; one that is called by its name is asked for what it must know ("Set a timer.")."""
+        called = _called_by_name(request, tools)
+        missing = self._slots.guess(called, request).missing if called else ()
+        return reply.ask_for(called, missing) if called and missing else reply.kindly(self._manners.of(request), [*tools.values()])
+
+    def _filled(self, tool: ToolView, request: Reading, tally: Tally) -> dict[str, Any]:
+        """What `request` says for the arguments of `tool`."""
+        filled = self._slots.fill(tool, request)
         for completion in filled.completions:
             tally.add(completion)
-        if filled.missing:
-            self._say(reply.ask_for(choice.tool, filled.missing), tally, emit)
+        return filled.arguments
+
+    def _call_or_ask(self, tool: ToolView, arguments: Mapping[str, Any], tally: Tally, emit: Emit) -> None:
+        missing = [argument.name for argument in tool.arguments if argument.required and argument.name not in arguments]
+        if missing:
+            self._say(reply.ask_for(tool, missing), tally, emit)
         else:
-            self._call(choice.tool, filled.arguments, tally, emit)
+            self._call(tool, arguments, tally, emit)
+
+    def _answered(
+        self, request: Reading, messages: Sequence[Message], tools: Mapping[str, ToolView], tally: Tally
+    ) -> tuple[ToolView, dict[str, Any]] | None:
+        """The tool that was asked about just before, with what `request` adds to what had been said for it."""
+        if len(messages) < _WITH_A_QUESTION or messages[-2].get("role") != "assistant":
+            return None
+        asked, before = text_of(messages[-2]), self._encoder.read(bare(text_of(messages[-3])))
+        for tool in tools.values():
+            if not asked.startswith(reply.question_of(tool)):
+                continue
+            arguments = self._filled(tool, before, tally)
+            missing = [argument for argument in tool.arguments if argument.required and argument.name not in arguments]
+            if missing and reply.ask_for(tool, [argument.name for argument in missing]) == asked:
+                return tool, {**arguments, **self._slots.fill_bare(tool, [argument.name for argument in missing], request)}
+        return None
 
     def _continued(
         self, request: Reading, messages: Sequence[Message], tools: Mapping[str, ToolView]
-    ) -> tuple[ToolView | None, dict[str, Any]]:
+    ) -> tuple[ToolView, dict[str, Any]] | None:
         """The tool called before, with another value ("and in Rome?"): where hardly more than the value is said."""
         calls = [call["function"] for message in messages for call in message.get("tool_calls") or ()]
         tool = tools.get(calls[-1]["name"]) if calls else None
         if tool is None:
-            return None, {}
+            return None
         said = self._slots.named(tool, request)
         other = [place for place in request.places if not any(c.start <= place[0] and place[1] <= c.end for c in said.values())]
         if not said or len(other) > _WORDS_AROUND_A_VALUE:
-            return None, {}
+            return None
         return tool, {**json.loads(calls[-1]["arguments"] or "{}"), **{name: candidate.value for name, candidate in said.items()}}
 
     def _call(self, tool: ToolView, arguments: Mapping[str, Any], tally: Tally, emit: Emit) -> None:
@@ -91,15 +124,6 @@ class Choosing:
         )
         self._end("tool_calls", tally, emit)
 
-    def _put(self, sentence: str, tally: Tally) -> Matrix:
-        """How a request is put, with the model's own state where the chooser was fitted on such."""
-        manner = self._encoder.read(sentence).manner
-        if not self._state_is_known:
-            return manner
-        state = self._runtime.state(sentence)
-        tally.input += state.tokens
-        return np.concatenate([manner, state.vector])
-
     def _say(self, text: str, tally: Tally, emit: Emit) -> None:
         for number, word in enumerate(text.split()):
             emit(LLMChunk("text", content=f" {word}" if number else word))
@@ -108,6 +132,16 @@ class Choosing:
     def _end(self, reason: FinishReason, tally: Tally, emit: Emit) -> None:
         emit(tally.usage(self._model))
         emit(LLMChunk("done", finish_reason=reason))
+
+
+def _called_by_name(request: Reading, tools: Mapping[str, ToolView]) -> ToolView | None:
+    """The tool whose name is said, and hardly anything else."""
+    said = stems(request.text)
+    for tool in tools.values():
+        name = stems(tool.spoken)
+        if name <= said and len(request.places) <= len(name) + _WORDS_AROUND_A_VALUE:
+            return tool
+    return None
 
 
 def _results(messages: Sequence[Message]) -> str:

@@ -14,7 +14,7 @@ from patter_nb.llm.base import LLMChunk, Message, ToolSpec
 from patter_nb.llm.local.choosing import Choosing
 from patter_nb.llm.local.deciding import Deciding
 from patter_nb.llm.local.encoder import Encoder
-from patter_nb.llm.local.files import DEFAULT_MODEL, encoder_files, model_file
+from patter_nb.llm.local.files import encoder_files, model_file
 from patter_nb.llm.local.runtime import Runtime
 from patter_nb.llm.local.strategy import Strategy
 
@@ -91,7 +91,7 @@ def _load(model: str | Path, threads: int) -> Strategy:
     runtime = Runtime(model_file(model), threads=threads)
     if runtime.handles_tools:
         return Deciding(runtime, str(model))
-    return Choosing(runtime, Encoder(*encoder_files()), str(model), state_is_known=model == DEFAULT_MODEL)
+    return Choosing(runtime, Encoder(*encoder_files()), str(model))
 
 
 async def _next(chunks: asyncio.Queue[LLMChunk | None], cancel_event: asyncio.Event | None) -> LLMChunk | None:

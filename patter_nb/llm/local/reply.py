@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from patter_nb.llm.local.manners import Manner
 from patter_nb.llm.local.toolview import ToolView, spoken_name
 
 _NAMED_TOOLS: Final = 3
@@ -19,16 +20,31 @@ _BEGINS_A_PHRASE: Final = re.compile(
 )
 
 
-def abilities(tools: Sequence[ToolView]) -> str:
-    """What the tools can do, for a request that none of them fits."""
-    doings = [doing(tool) for tool in tools[:_NAMED_TOOLS]] + (["a few things more"] if len(tools) > _NAMED_TOOLS else [])
-    return f"I'm afraid I can't help with that. I can {listed(doings, 'or')}."
+def kindly(manner: Manner | None, tools: Sequence[ToolView]) -> str:
+    """An answer to what no tool is meant by: to a saying of some `manner`, or else what the tools can do."""
+    doings = [doing(tool) for tool in tools[:_NAMED_TOOLS]] + (["do a few things more"] if len(tools) > _NAMED_TOOLS else [])
+    able = f"I can {listed(doings, 'or')}."
+    match manner:
+        case "greeting":
+            return f"Hello! {able}"
+        case "thanks":
+            return "You're welcome."
+        case "farewell":
+            return "Goodbye!"
+        case "abilities":
+            return able
+    return f"I'm afraid I can't help with that. {able}"
+
+
+def question_of(tool: ToolView) -> str:
+    """How every question about `tool` begins."""
+    return f"I can {doing(tool)}. Please tell me "
 
 
 def ask_for(tool: ToolView, missing: Sequence[str]) -> str:
     """What `tool` still needs before it can run."""
     wanted = [_wanted(argument.description, argument.spoken) for argument in tool.arguments if argument.name in missing]
-    return f"I can {doing(tool)}. Please tell me {listed(wanted, 'and')}."
+    return f"{question_of(tool)}{listed(wanted, 'and')}."
 
 
 def doing(tool: ToolView) -> str:

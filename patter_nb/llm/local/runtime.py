@@ -15,9 +15,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
 from patter_nb.errors import BadRequest, ContextTooLong, ModelNotFound, PatterError, ServerError
 from patter_nb.inference import import_native
 
@@ -41,24 +38,16 @@ class Completion:
     alternatives: tuple[Mapping[str, float], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """The model's inner state, of length one, after the last of so many `tokens`."""
-
-    vector: npt.NDArray[np.float32]
-    tokens: int
-
-
 class Runtime:
     """One GGUF model, loaded, computing with so many `threads`.
 
-    `handles_tools` says that its chat template takes tools; only a model that does not is asked for its `state`.
+    `handles_tools` says that its chat template takes tools.
     """
 
     def __init__(self, path: Path, *, threads: int) -> None:
         self.path = path
         self.handles_tools = "tools" in chat_template(path)
-        self._server = _load(path, threads, states=not self.handles_tools)
+        self._server = _load(path, threads)
 
     def complete(
         self,
@@ -81,11 +70,6 @@ class Runtime:
         content = (choice.get("logprobs") or {}).get("content") or ()
         noted = tuple({entry["token"]: entry["logprob"] for entry in token["top_logprobs"]} for token in content)
         return Completion(choice["text"], usage["prompt_tokens"] - cached, cached, usage["completion_tokens"], noted)
-
-    def state(self, text: str) -> State:
-        """What the model makes of `text`, before any word of an answer."""
-        answer = _checked(self._server.handle_embeddings({"input": text}))
-        return State(np.array(answer["data"][0]["embedding"], np.float32), answer["usage"]["prompt_tokens"])
 
     def chat(self, body: Mapping[str, Any], on_event: Callable[[Mapping[str, Any]], bool]) -> None:
         """Stream a chat completion by the model's own template; `on_event` sees each OpenAI-shaped event and returns True to stop."""
@@ -128,20 +112,18 @@ def chat_template(path: Path) -> str:
             return mapped[at + 8 : at + 8 + length].decode("utf-8", "replace")
 
 
-def _load(path: Path, threads: int, *, states: bool) -> Any:
+def _load(path: Path, threads: int) -> Any:
     xllamacpp = import_native("xllamacpp", "LocalLLM")
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.verbosity = _SILENT
     params.n_ctx = CONTEXT_TOKENS
-    params.n_parallel, params.kv_unified = 2, True  # states have a place of their own, or each would push the prompts out of the cache
+    params.n_parallel = 1
     params.cache_ram_mib = PROMPT_CACHE_MIB
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.fit_params = params.warmup = params.ui = False
     params.hostnames, params.port, params.n_threads_http = ["127.0.0.1"], 0, 1
     params.api_keys = [secrets.token_hex(32)]
-    if states:
-        params.embedding, params.pooling_type = True, xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_LAST
     try:
         return xllamacpp.Server(params)
     except (RuntimeError, ValueError) as error:

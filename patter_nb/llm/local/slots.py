@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations, product
 from typing import Any, Final
 
@@ -28,6 +28,8 @@ _RIVALS: Final = 5
 _TOOK, _LIKE, _BEGINS, _IN_ORDER, _CLASH = 1.9, 1.4, 0.3, 3.0, 1000.0
 _PASSED_OVER, _NOT_AMONG_WORDS = -6.0, -2.2
 _UNLIKELY: Final = -12.0
+_SHORT_ANSWER: Final = 4
+"""Words; a longer one is more than the value that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,14 @@ class SlotFiller:
     def guess(self, tool: ToolView, request: Reading) -> Filled:
         """The same without the model, by likeness alone: good enough to tell whether `tool` could be meant, and quick."""
         return _filled(tool, [self._rivals(tool, argument, request, None) for argument in tool.arguments], ())
+
+    def fill_bare(self, tool: ToolView, names: Sequence[str], answer: Reading) -> dict[str, Any]:
+        """What `answer`, to the question for these arguments, says for them. One text that is asked for may be all of a short answer."""
+        wanted = tuple(argument for argument in tool.arguments if argument.name in names)
+        filled = self.guess(replace(tool, arguments=wanted), answer)
+        if filled.missing and len(wanted) == 1 and wanted[0].kind == "string" and 0 < len(answer.places) <= _SHORT_ANSWER:
+            return {wanted[0].name: answer.text.strip(" .!?")}
+        return filled.arguments
 
     def named(self, tool: ToolView, request: Reading) -> Mapping[str, Candidate]:
         """The values that are plainly named: words more like those that fill the argument in the examples than like any other there."""
