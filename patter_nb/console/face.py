@@ -146,6 +146,10 @@ class Face:
                 self._send({"kind": "pong", "t0": content["t0"], "t1": self.session.transport.clock.now_ms()})
             case "bye":
                 self._leave(page)
+            case "played" | "paused" | "recording":
+                pass  # of a page that is not listened by; or only for the log of messages
+            case _:
+                raise ValueError(f"a message of an unknown kind, {kind!r:.80}")
 
     def _welcome(self, page: str) -> None:
         self._flush()

