@@ -6,6 +6,9 @@ import pytest
 
 from patter_nb.downloads import ensure_local_models
 
+collect_ignore_glob = ["*conftest.py"]
+"""There are several, and none holds a doctest."""
+
 
 @pytest.fixture(scope="session")
 def local_models() -> None:

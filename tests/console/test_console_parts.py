@@ -89,7 +89,6 @@ def recording(rate: int, seconds: float) -> bytes:
 
 
 def test_a_recording_is_decoded_to_what_the_session_hears() -> None:
-    pytest.importorskip("av")
     pcm = decoded(recording(44_100, 0.5))
     assert abs(len(pcm) - 8_000) <= 320
     loud = np.abs(np.fft.rfft(pcm.astype(float)))
@@ -98,7 +97,6 @@ def test_a_recording_is_decoded_to_what_the_session_hears() -> None:
 
 @pytest.mark.parametrize("rubbish", [b"", b"no sound at all"])
 def test_what_is_no_recording_is_an_audio_error(rubbish: bytes) -> None:
-    pytest.importorskip("av")
     with pytest.raises(AudioError, match="could not be decoded"):
         decoded(rubbish)
 
