@@ -194,9 +194,14 @@ class Conductor:
                 self.feed(given)
 
     async def _hear(self, frame: Frame) -> None:
-        """Take in a frame. Its row is kept after the measurement and before the step: where a replay has to put it."""
+        """Take in a frame. Its row is kept after the measurement and before the step: where a replay has to put it.
+
+        The agent's own voice is no speech, whatever the detector makes of it.
+        """
         self.log.heard.append(frame.pcm)
         measured = await self._pipeline.probability(frame)
+        if measured is not None and frame.echo:
+            measured = 0.0
         probability = math.nan if measured is None else measured
         row = (len(self.log), self._now_ms(), frame.late_ms, probability, level_db(frame.pcm))
         self.log.frames.append(np.array(row, FRAME_VALUES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,8 @@ def open_lab(*, port: int | None = None, browser: bool = True, here: Path | None
         options += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     if not browser:
         options.append("--no-browser")
+    if getattr(os, "geteuid", lambda: 1)() == 0:  # JupyterLab refuses root unless it is told; in a container there is often nobody else
+        options.append("--allow-root")
     return _run([sys.executable, "-m", "jupyterlab", str(notebook(here or Path.cwd())), *options])
 
 

@@ -276,7 +276,7 @@ class Session:
         if when not in ("turn", "now"):
             raise PatterConfigError(f"when={when!r} is unknown.", hint='Use when="turn" or when="now".')
         reject_unknown("use", parts, PARTS)
-        return self._in_loop(lambda: self._change(with_ears(self.agent.replace(**parts)), when))
+        return self.in_loop(lambda: self._change(with_ears(self.agent.replace(**parts)), when))
 
     def _change(self, agent: Agent, when: Literal["turn", "now"]) -> AgentChanged:
         self._require_live()
@@ -286,7 +286,7 @@ class Session:
         self._conductor.feed(Swap(agent, when))
         return changed
 
-    def _in_loop(self, act: Callable[[], Result]) -> Result:
+    def in_loop(self, act: Callable[[], Result]) -> Result:
         """The result of `act`, run in the session's loop, from whatever thread this is."""
         loop = self._conductor.loop
         try:

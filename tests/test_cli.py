@@ -309,7 +309,7 @@ def test_the_models_of_this_machine_are_right(capsys: pytest.CaptureFixture[str]
 # --- the command line itself
 
 
-@pytest.mark.parametrize("arguments", [[], ["sing"], ["call", "q.wav"], ["download", "--fast"], ["lab"], ["verify"]])
+@pytest.mark.parametrize("arguments", [[], ["sing"], ["call", "q.wav"], ["download", "--fast"], ["lab", "--port", "many"], ["verify"]])
 def test_what_cannot_be_parsed_is_wrong_use(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(arguments)

@@ -28,13 +28,15 @@ class Frame:
     """20 ms of the person's sound: 320 samples of mono PCM16 at 16 kHz.
 
     `seq` counts frames from 0 without gaps. `capture_ms` is when its first sample was captured, on the capture device's
-    clock, from the first frame. `late_ms` is how long it waited between capture and the kernel, as measured at the edge.
+    clock, from the first frame. `late_ms` is how long it waited between capture and the kernel, as measured at the edge. `echo` True: the
+    edge knows that the agent's own voice may be in it, and that nobody talks over it.
     """
 
     pcm: Pcm = field(repr=False)
     seq: int
     capture_ms: float
     late_ms: float = 0.0
+    echo: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from patter_nb.console.inbox import Sound
 from patter_nb.console.keepsake import Keepsake
 from patter_nb.console.picture import Picture
 from patter_nb.console.recording import example
-from patter_nb.console.transport import Arrival, ConsoleTransport, ListenBy
+from patter_nb.console.transport import Arrival, ConsoleTransport, ListenBy, Met
 from patter_nb.console.widgets import Ears, Screen, View
 from patter_nb.errors import AudioError
 from patter_nb.events import Event
@@ -36,7 +36,7 @@ BUSY_S: Final = 0.5
 """A loop that comes back later than this was blocked, and the page is told for how long."""
 FRAME_BYTES: Final = 2 * FRAME_SAMPLES
 ACK_EVERY: Final = 25
-"""So many messages with sound are acknowledged by one: that keeps ipykernel 7.4 routing them to the thread that handles them."""
+"""So many messages with sound are acknowledged by one: for an ipykernel that routes by who answered last, unknown to `Ears`."""
 
 Message = Mapping[str, Any]
 
@@ -52,7 +52,6 @@ class Face:
         self._views: dict[str, View] = {}
         self._transport = session.transport if isinstance(session.transport, ConsoleTransport) else None
         self._loop = session.loop
-        self._picture = Picture(session)
         self._seq = -1
         self._flushing: asyncio.TimerHandle | None = None
         self._beating: asyncio.Task[None] | None = None
@@ -61,10 +60,15 @@ class Face:
         """What each page has told of its browser."""
         self._loudspeaker: str | None = None
         self._heard_messages = 0
+        session.in_loop(self._follow)
         self.ears.on_msg(self._on_message)
+
+    def _follow(self) -> None:
+        """From here on the picture is what the log says. In the session's loop, so that nothing happens in between."""
+        self._picture = Picture(self.session)
         self.screen.picture = self._picture.whole()
-        session.events.subscribe(self._on_event)
-        session.on_closed(self._end)
+        self.session.events.subscribe(self._on_event)
+        self.session.on_closed(self._end)
 
     def view(self, part: str, keepsake: str = "") -> View:
         """The widget that shows `part`; the same one each time."""
@@ -80,7 +84,10 @@ class Face:
         try:
             if content["kind"] == "frames":
                 self._hear(content, bytes(buffers[0]))
-            elif not self._loop.is_closed():
+                return
+            if content["kind"] == "ready" and self._transport is not None:
+                self._transport.offer(Met(str(content["page"]), float(content["sent"])))
+            if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._take, dict(content))
         except Exception as error:  # noqa: BLE001  # what is raised in a handler is shown nowhere
             self._report(error)
@@ -93,7 +100,9 @@ class Face:
             raise ValueError(f"{len(sound)} bytes are not whole frames of {FRAME_BYTES}")
         if self._transport is not None:
             pcm = np.frombuffer(sound, "<i2")
-            self._transport.offer(Sound(int(content["seq"]), int(content["opening"]), float(content["sent"]), pcm))
+            seq, opening, sent_ms = int(content["seq"]), int(content["opening"]), float(content["sent"])
+            echo = tuple(map(bool, content.get("echo", ())))
+            self._transport.offer(Sound(seq, opening, sent_ms, pcm, sender=str(content["page"]), echo=echo))
 
     def _report(self, error: Exception) -> None:
         logger.error("a message of a page could not be taken", exc_info=error)
@@ -155,7 +164,7 @@ class Face:
         self._flush()
         self._pages.add(page)
         self._send({"kind": "snapshot", "seq": self._seq, "picture": self._picture.whole(), "hears": self._transport is not None})
-        if self._beating is None or self._beating.done():
+        if self.session.state != "stopped" and (self._beating is None or self._beating.done()):
             self._beating = self._loop.create_task(self._beat(), name=f"beat of session {self.session.name}")
 
     def _leave(self, page: str) -> None:
@@ -175,7 +184,7 @@ class Face:
         """Bring in what the person does: in order with the sound, where this session hears pages; else at once."""
         if self._transport is not None:
             self._transport.offer(arrival)
-        elif not isinstance(arrival, (Sound, ListenBy)):
+        elif not isinstance(arrival, (Met, Sound, ListenBy)):
             self.session.take(arrival)
 
     # --- to the page's loudspeaker

@@ -1,7 +1,8 @@
 """Sound from pages, put in order: messages may come late, twice or by different threads, frames leave one by one and numbered anew.
 
 A page numbers its frames from 0 whenever it opens its microphone, and there may be several, one after the other; the session wants one
-stream without gaps. How late a frame is can be told only by the two clocks: whatever they differ by at best is no lateness.
+stream without gaps. How late a frame is can be told only by the two clocks, its sender's and the session's: whatever they differ by at best
+is no lateness.
 """
 
 from __future__ import annotations
@@ -24,13 +25,15 @@ WAITS_FOR: Final = 25
 class Sound:
     """One message with sound: whole frames from number `seq` on, since its microphone was opened, which `opening` names.
 
-    `sent_ms` is by the sender's clock.
+    `sent_ms` is by the clock of `sender`. `echo` says for each frame whether it may hold the agent's own voice and nothing louder.
     """
 
     seq: int
     opening: int = field(compare=False)
     sent_ms: float = field(compare=False)
     pcm: Pcm = field(compare=False, repr=False)
+    sender: str = field(default="", compare=False)
+    echo: tuple[bool, ...] = field(default=(), compare=False)
 
 
 @dataclass(slots=True)
@@ -48,12 +51,16 @@ class Inbox:
         self.lost = 0
         self._lines: dict[int, _Line] = {}
         self._given = 0
-        self._apart_ms: float | None = None
+        self._apart_ms: dict[str, float] = {}
+
+    def meet(self, sender: str, sent_ms: float, arrived_ms: float) -> None:
+        """Something that `sender` sent at `sent_ms` of its clock arrived at `arrived_ms` of the session's."""
+        apart = arrived_ms - sent_ms
+        self._apart_ms[sender] = min(apart, self._apart_ms.get(sender, apart))
 
     def take(self, sound: Sound, arrived_ms: float, now_ms: float) -> list[Frame]:
         """Take in a message that arrived at `arrived_ms` of the session's clock; returns the frames that can be heard at `now_ms`."""
-        apart = arrived_ms - sound.sent_ms
-        self._apart_ms = apart if self._apart_ms is None else min(self._apart_ms, apart)
+        self.meet(sound.sender, sound.sent_ms, arrived_ms)
         line = self._lines.setdefault(sound.opening, _Line())
         if sound.seq >= line.expected:
             heapq.heappush(line.early, sound)
@@ -68,9 +75,11 @@ class Inbox:
         return frames
 
     def _frames(self, sound: Sound, now_ms: float) -> list[Frame]:
-        late_ms = max(0.0, now_ms - sound.sent_ms - (self._apart_ms or 0.0))
+        late_ms = max(0.0, now_ms - sound.sent_ms - self._apart_ms[sound.sender])
         frames = []
-        for samples in np.split(sound.pcm[: len(sound.pcm) // FRAME_SAMPLES * FRAME_SAMPLES], len(sound.pcm) // FRAME_SAMPLES):
-            frames.append(Frame(samples, self._given, float(self._given * FRAME_MS), late_ms))
+        count = len(sound.pcm) // FRAME_SAMPLES
+        echo = (*sound.echo, *(False,) * count)[:count]
+        for samples, is_echo in zip(np.split(sound.pcm[: count * FRAME_SAMPLES], count), echo, strict=True):
+            frames.append(Frame(samples, self._given, float(self._given * FRAME_MS), late_ms, is_echo))
             self._given += 1
         return frames

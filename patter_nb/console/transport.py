@@ -21,10 +21,9 @@ from patter_nb.console.routing import arrives_while_awaited
 from patter_nb.errors import AudioError, PatterConfigError
 from patter_nb.transports.base import Accept, Audience, HungUp, LocalPause, Muted, Played, TransportInput, Trouble, Typed
 
-__all__ = ["Arrival", "ConsoleTransport", "ListenBy", "Speaker"]
+__all__ = ["Arrival", "ConsoleTransport", "ListenBy", "Met", "Speaker"]
 
 OUTPUT_RATE: Final = 24_000
-
 
 
 class Speaker(Protocol):
@@ -46,7 +45,15 @@ class ListenBy:
     speaker: Speaker | None
 
 
-Arrival: TypeAlias = Sound | Typed | Played | LocalPause | Muted | ListenBy | HungUp | Accept | Trouble
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A page has said its first word, at `sent_ms` of its clock."""
+
+    page: str
+    sent_ms: float
+
+
+Arrival: TypeAlias = Met | Sound | Typed | Played | LocalPause | Muted | ListenBy | HungUp | Accept | Trouble
 
 
 class ConsoleTransport:
@@ -68,7 +75,7 @@ class ConsoleTransport:
         self._arrivals: deque[tuple[Arrival, float]] = deque()
         self._arrived = asyncio.Event()
         self.handled_by: threading.Thread | None = None
-        """The thread in which the page's newest sound was handled."""
+        """The thread in which the newest sound, or greeting, of a page was handled."""
         self._inbox = Inbox()
         self._told_lost = 0
         self._speaker: Speaker | None = None
@@ -91,7 +98,9 @@ class ConsoleTransport:
 
     def offer(self, arrival: Arrival) -> None:
         """Take in what a page tells. From any thread; what comes after the end is dropped."""
-        if isinstance(arrival, Sound):
+        if self._closed:
+            return
+        if isinstance(arrival, (Sound, Met)):
             self.handled_by = threading.current_thread()
         self._arrivals.append((arrival, self.clock.now_ms()))
         loop = self._loop
@@ -112,6 +121,8 @@ class ConsoleTransport:
                         if (lost := self._inbox.lost) > self._told_lost:
                             self._told_lost = lost
                             yield Trouble(AudioError(f"{lost} frames of sound never came from the page.", hint="Reload the page."))
+                    case Met(page, sent_ms):
+                        self._inbox.meet(page, sent_ms, arrived_ms)
                     case Played(position) | LocalPause(position):
                         self._forget_until(position)
                         yield arrival

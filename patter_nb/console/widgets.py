@@ -1,10 +1,13 @@
 """The three widgets between kernel and page: one on which the page sends, one on which the kernel sends, and what is displayed.
 
-They are apart because ipykernel 7.4 routes a comm's messages to the thread that last sent on that comm: what the page sends must not
-wait behind a cell because the kernel wrote on the same line. `Ears` therefore answers only from inside its own handler.
+They are apart because ipykernel 7.4 routes a comm's messages to the subshell that last sent on that comm: what the page sends must not
+wait behind a cell because the kernel wrote on the same line. `Ears` therefore answers only from inside its own handler, and lets the page
+say where its messages go.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import anywidget
 import traitlets
@@ -24,6 +27,20 @@ class Ears(anywidget.AnyWidget):
     """What the page tells: sound and what its person does, as custom messages."""
 
     _esm = _SILENT
+
+    def open(self) -> None:
+        """Open the comm, whose messages go to the subshell that the page names, as before ipykernel 7.4.
+
+        That release asks the comm first, by this method (ipykernel/comm/comm.py), and it names the one that sent last: the main shell,
+        which runs the cells, until the page is answered, and afterwards one that may be gone, with a notebook that was closed; what is
+        sent there is lost.
+        """
+        super().open()
+        self.comm._reply_subshell_for = _as_the_page_says
+
+
+def _as_the_page_says(data: object, default: Any) -> Any:
+    return default
 
 
 class Screen(anywidget.AnyWidget):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,14 +47,15 @@ class Page:
 
     def tell(self, kind: str, *, buffer: bytes | None = None, **content: Any) -> None:
         """Send a message as the browser would."""
-        data = {"method": "custom", "content": {"kind": kind, "page": self.name, **content}}
+        data = {"method": "custom", "content": {"kind": kind, "page": self.name, "sent": 0.0, **content}}
         message = {"content": {"data": data}, "buffers": [] if buffer is None else [memoryview(buffer)]}
         self.face.ears.comm.handle_msg(message)
 
-    def speak(self, seq: int, *, frames: int = 2, sent: float | None = None) -> None:
+    def speak(self, seq: int, *, frames: int = 2, sent: float | None = None, echo: Sequence[bool] = ()) -> None:
         """Send frames of silence."""
         pcm, at_ms = np.zeros(320 * frames, "<i2").tobytes(), seq * 20.0
-        self.tell("frames", buffer=pcm, opening=self.opening, seq=seq, t=at_ms, sent=at_ms if sent is None else sent, count=frames)
+        sent = at_ms if sent is None else sent
+        self.tell("frames", buffer=pcm, opening=self.opening, seq=seq, t=at_ms, sent=sent, echo=echo, count=frames)
 
     def got(self, *kinds: str) -> list[dict[str, Any]]:
         """The messages of these kinds that the kernel has sent on the screen."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from patter_nb.console.transport import ConsoleTransport
 from patter_nb.errors import PatterConfigError
 from patter_nb.events import ListenerChanged, PersonHungUp, PlaybackPaused, StageFailed, TurnHeard
 from patter_nb.llm.base import LLMChunk
+from patter_nb.patter import Patter
 from patter_nb.session import Session
 from patter_nb.testing import Call, Hold, RecordedVAD, ScriptedLLM, ScriptedSTT, ScriptedTTS
 
@@ -220,3 +222,42 @@ async def test_a_session_over_another_transport_is_shown_and_typed_to() -> None:
         page.tell("typed", text="Anybody?")
         await until(lambda: session.turns and session.turns[-1].status == "completed")
         assert not page.got("snapshot")[0]["hears"]
+
+
+async def test_the_agents_own_voice_is_no_speech_whatever_the_detector_makes_of_it() -> None:
+    parts: dict[str, Any] = {"stt": ScriptedSTT([]), "vad": RecordedVAD.speaking((0, 4000)), "tts": ScriptedTTS()}
+    async with shown(llm=ScriptedLLM([]), **parts) as (session, page):
+        for number in range(50):
+            page.speak(2 * number, echo=[True, True])
+        await until(lambda: len(session.audio.heard) == 100 * 320)
+        assert session.state == "ready"
+        for number in range(50, 100):
+            page.speak(2 * number, echo=[False, False])
+        await until(lambda: session.state == "listening")
+
+
+async def test_a_session_in_a_loop_of_its_own_is_followed_from_there() -> None:
+    threads: list[str] = []
+    session = await Patter().serve(Patter().agent(llm=ScriptedLLM(["Yes."])), transport=ConsoleTransport(), name="apart", runtime="thread")
+    try:
+        subscribe = session.events.subscribe
+        session.events.subscribe = lambda listener: (threads.append(threading.current_thread().name), subscribe(listener))[1]  # type: ignore[method-assign]
+        page = Page(session)
+        page.tell("ready", last=-1)
+        await session.ask("go")
+        await until(lambda: page.got("snapshot") and copy_of(page)["turns"] and copy_of(page)["turns"][-1]["heard"])
+        assert set(threads) == {"patter_nb"}
+        assert copy_of(page) == truth_of(session)
+    finally:
+        await session.stop()
+
+
+async def test_what_a_page_tells_after_the_end_starts_nothing_and_is_kept_nowhere() -> None:
+    async with shown(llm=ScriptedLLM([])) as (_, page):
+        pass
+    before = asyncio.all_tasks()
+    page.speak(0)
+    page.tell("ready", last=-1)
+    await until(lambda: len(page.got("snapshot")) == 2)
+    assert asyncio.all_tasks() == before
+    assert not page.face._transport._arrivals  # type: ignore[union-attr]

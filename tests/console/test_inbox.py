@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from patter_nb.console.inbox import WAITS_FOR, Inbox, Sound
 
 
-def sound(seq: int, *, opening: int = 1, sent_ms: float | None = None, frames: int = 2) -> Sound:
+def sound(seq: int, *, opening: int = 1, sent_ms: float | None = None, frames: int = 2, sender: str = "page") -> Sound:
     pcm = np.concatenate([np.full(320, seq + at, np.int16) for at in range(frames)])
-    return Sound(seq, opening, seq * 20.0 if sent_ms is None else sent_ms, pcm)
+    return Sound(seq, opening, seq * 20.0 if sent_ms is None else sent_ms, pcm, sender)
 
 
 def values(frames: list[object]) -> list[int]:
@@ -59,3 +59,21 @@ def test_lateness_is_what_the_clocks_differ_by_more_than_at_best() -> None:
     assert [frame.late_ms for frame in inbox.take(sound(0, sent_ms=1_000_040.0), 50.0, 50.0)] == [0.0, 0.0]
     assert [frame.late_ms for frame in inbox.take(sound(2, sent_ms=1_000_080.0), 35_090.0, 35_100.0)] == [35_010.0, 35_010.0]
     assert [frame.late_ms for frame in inbox.take(sound(4, sent_ms=1_035_000.0), 35_090.0, 35_100.0)] == [90.0, 90.0]
+
+
+def test_senders_have_clocks_of_their_own() -> None:
+    inbox = Inbox()
+    inbox.take(sound(0, sent_ms=1_000_000.0), 50.0, 50.0)
+    recording = inbox.take(sound(0, opening=-1, sent_ms=60.0, sender="a recorder"), 60.0, 70.0)
+    assert [frame.late_ms for frame in recording] == [10.0, 10.0]
+
+
+def test_what_a_page_said_before_tells_how_late_its_first_sound_is() -> None:
+    inbox = Inbox()
+    inbox.meet("page", 1_000_000.0, 50.0)
+    assert [frame.late_ms for frame in inbox.take(sound(0, sent_ms=1_001_000.0), 9_050.0, 9_050.0)] == [8_000.0, 8_000.0]
+
+
+def test_a_frame_that_may_be_echo_is_marked() -> None:
+    message = Sound(0, 1, 0.0, np.zeros(640, np.int16), echo=(False, True))
+    assert [frame.echo for frame in Inbox().take(message, 0.0, 0.0)] == [False, True]

@@ -139,6 +139,13 @@ async def test_an_answer_to_its_own_question_is_taken_up(llm: LocalLLM, request_
     assert call(await answer(llm, user(request_), {"role": "assistant", "content": asked}, user(reply_))) == expected
 
 
+async def test_a_question_is_no_value(llm: LocalLLM) -> None:
+    opening = tool("opening_hours", "Tell when the museum is open.", {"day": {"type": "string"}})
+    opening = {**opening, "x-examples": ["Is the museum open on Tuesday?", "When can I come on Friday?"]}
+    assert spoken(await answer(llm, user("When are you open?"), tools=[opening])) == "I can tell when the museum is open. Please tell me the day."
+    assert call(await answer(llm, user("Are you open on Monday?"), tools=[opening])) == ("opening_hours", {"day": "Monday"})
+
+
 async def test_whoever_changes_their_mind_is_not_held_to_the_question(llm: LocalLLM) -> None:
     asked = spoken(await answer(llm, user("What's the weather?")))
     history: list[Message] = [user("What's the weather?"), {"role": "assistant", "content": asked}]

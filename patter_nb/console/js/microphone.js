@@ -88,9 +88,9 @@ export class SessionMicrophone {
   /** What the engine tells of the sound that it takes in. */
   get #ears() {
     return {
-      onFrames: (/** @type {import("./audio/engine.js").Frames} */ { opening, seq, t, pcm }) => {
+      onFrames: (/** @type {import("./audio/engine.js").Frames} */ { opening, seq, t, echo, pcm }) => {
         const sent = performance.timeOrigin + performance.now();
-        this.#store.tell({ kind: "frames", opening, seq, t, sent, count: pcm.length / 320 }, [pcm.buffer]);
+        this.#store.tell({ kind: "frames", opening, seq, t, sent, echo, count: pcm.length / 320 }, [pcm.buffer]);
       },
       onLevel: (/** @type {import("./audio/engine.js").Level} */ { rms }) => {
         for (const meter of this.#meters) meter(rms);

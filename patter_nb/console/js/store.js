@@ -210,7 +210,7 @@ export class ConsoleStore {
 
   #askForPicture() {
     this.#sequence.asked(performance.now());
-    this.tell({ kind: "ready", last: this.#sequence.last });
+    this.tell({ kind: "ready", last: this.#sequence.last, sent: performance.timeOrigin + performance.now() });
   }
 
   /** The synced trait is what there is without a kernel, and until its first answer. */

@@ -13,8 +13,8 @@ import { RecordingFault, decodeRecording, samplesIn, toSixteenKilohertz } from "
 import { problemWord } from "./status.js";
 import { SessionVoice } from "./voice.js";
 
-/** What was typed does not wait longer than this until sound may begin. */
-const WAKE_PATIENCE_MS = 300;
+/** What was typed does not wait longer than this for sound, which takes a second to find out that it has to wait for a click. */
+const WAKE_PATIENCE_MS = 1500;
 /** Silence after a recording, so that its end is heard as the end of a turn. */
 const SILENCE_AFTER = 2 * 16_000;
 const EXAMPLE = "the example question";
@@ -146,7 +146,10 @@ export class Talk {
       if (await this.#microphone.open(deviceId)) this.#voice.isOn();
       await this.#readDevices();
     };
-    await this.#guard(opening, "The microphone cannot be opened.", (fault) => this.#microphone.fail(fault));
+    await this.#guard(opening, "The microphone cannot be opened.", (fault) => {
+      this.#silent ||= fault.name === "insecure-origin";
+      this.#microphone.fail(fault);
+    });
   }
 
   /** @param {string} name @param {Int16Array} pcm 16 kHz */
@@ -158,6 +161,7 @@ export class Talk {
   async #wakeForAnswer() {
     const { speaks, engine } = this.#store.picture.runs;
     if (speaks === null && !engine) return;
+    if (this.#store.soundBlocked) return void this.enableSound();
     const patience = new Promise((resolve) => setTimeout(resolve, WAKE_PATIENCE_MS));
     await Promise.race([this.enableSound(), patience]);
   }

@@ -38,11 +38,13 @@ export class SessionVoice {
     this.#player.onPlayed = this.#player.onPaused = this.#player.onFault = null;
   }
 
-  /** Let sound begin; to be called while a click or a key is handled. Throws the engine's AudioFault. */
+  /**
+   * Let sound begin; to be called while a click or a key is handled. Where the browser does not let it yet the kernel sends it all the
+   * same, and it waits here. Throws the engine's AudioFault.
+   */
   async wake() {
-    const state = await this.#engine.wake();
+    await this.#engine.wake();
     this.#readState();
-    if (state !== "running") return;
     this.#store.tell({ kind: "sound_on" });
     this.isOn();
   }

@@ -45,7 +45,7 @@ def candidates(tool: ToolView, argument: Argument, request: str) -> list[Candida
                 for example in tool.examples
                 if example.arguments and example.arguments.get(argument.name)
             ]
-            runs = _runs_of_words(request, max((len(value.split()) for value in given), default=1) + _LONGER_THAN_EXAMPLES)
+            runs = runs_of_words(request, max((len(value.split()) for value in given), default=1) + _LONGER_THAN_EXAMPLES)
             own = _own_words(tool)
             return [run for run in runs if not stems(run.value) <= own]
         case "boolean" | "other":
@@ -127,7 +127,7 @@ def _english() -> Any:
     return snowballstemmer.stemmer("english")
 
 
-def _runs_of_words(request: str, longest: int) -> list[Candidate]:
+def runs_of_words(request: str, longest: int) -> list[Candidate]:
     """Every run of at most `longest` words that no punctuation breaks and that breaks no number and no date."""
     said = [Candidate(None, number.start, number.end) for number in numbers(request)]
     said += [Candidate(None, *match.span()) for match in _DATE.finditer(request)]

@@ -16,6 +16,7 @@ from patter_nb.llm.local.encoder import Encoder, Reading, bare
 from patter_nb.llm.local.judge import Judge
 from patter_nb.llm.local.manners import Manners
 from patter_nb.llm.local.runtime import Runtime
+from patter_nb.llm.local.shown import with_values
 from patter_nb.llm.local.slots import SlotFiller
 from patter_nb.llm.local.strategy import Emit, Tally, text_of
 from patter_nb.llm.local.toolview import ToolView, view
@@ -35,12 +36,13 @@ class Choosing:
         self._slots = SlotFiller(runtime, encoder)
         self._chooser = Chooser(encoder, self._slots, Judge(encoder))
         self._manners = Manners(encoder)
+        self._known: dict[str, ToolView] = {}
         self._model = model
         self._chat = Deciding(runtime, model, max_tokens=CHAT_TOKENS)
         self._ids = count(1)
 
     def warm(self, tools: Sequence[ToolSpec]) -> None:
-        for tool in map(view, tools):
+        for tool in self._views(tools):
             self._chooser.learn(tool)
             self._slots.learn(tool)
 
@@ -50,7 +52,16 @@ class Choosing:
         elif not tools:
             self._chat.answer(messages, (), emit)
         else:
-            self._act(messages, {tool.name: tool for tool in map(view, tools)}, emit)
+            self._act(messages, {tool.name: tool for tool in self._views(tools)}, emit)
+
+    def _views(self, tools: Sequence[ToolSpec]) -> list[ToolView]:
+        """The tools as they are chosen from."""
+        return [self._view(json.dumps(tool, sort_keys=True, default=str), tool) for tool in tools]
+
+    def _view(self, written: str, tool: ToolSpec) -> ToolView:
+        if written not in self._known:
+            self._known[written] = with_values(view(tool), self._encoder)
+        return self._known[written]
 
     def _act(self, messages: Sequence[Message], tools: Mapping[str, ToolView], emit: Emit) -> None:
         said, tally = text_of(messages[-1]), Tally()

@@ -161,7 +161,11 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const frames = (/** @type {number} */ opening) => ({ kind: "frames", session: "a", opening, seq: 4, captureMs: [80, 100], pcm: new Int16Array(640) });
+/** @param {number} opening */
+function frames(opening) {
+  return { kind: "frames", session: "a", opening, seq: 4, captureMs: [80, 100], pcm: new Int16Array(640) };
+}
+
 const newestOpening = () => browser.said.findLast(({ kind }) => kind === "open").opening;
 
 describe("the page's one engine", () => {
@@ -278,7 +282,8 @@ describe("the microphone", () => {
     const onEnded = vi.fn();
     await engine.openMicrophone("a", { onEnded });
     browser.otherRate = true;
-    await expect(engine.openMicrophone("b", {})).rejects.toMatchObject({ name: "unsupported", detail: expect.stringContaining("sample-rate") });
+    const refused = { name: "unsupported", detail: expect.stringContaining("sample-rate") };
+    await expect(engine.openMicrophone("b", {})).rejects.toMatchObject(refused);
     expect(onEnded).not.toHaveBeenCalled();
     expect(browser.streams.map(({ stopped }) => stopped)).toEqual([false, true]);
   });
@@ -301,7 +306,8 @@ describe("the microphone", () => {
     expect(browser.kinds.at(-1)).toBe("close");
   });
 
-  test.each(/** @type {const} */ (["closeMicrophone", "release"]))("that is let go by %s while the person is asked never opens", async (letGo) => {
+  const waysOut = /** @type {const} */ (["closeMicrophone", "release"]);
+  test.each(waysOut)("that is let go by %s while the person is asked never opens", async (letGo) => {
     let allow = () => {};
     browser.prompt = new Promise((resolve) => (allow = resolve));
     const opening = engine.openMicrophone("a", {});

@@ -10,7 +10,7 @@ afterEach(() => void vi.useRealTimers());
 describe("batches", () => {
   it("ask for the whole picture first, and wait for it", () => {
     const { ears, store, kernel } = session();
-    expect(ears.told("ready")).toEqual([{ kind: "ready", last: -1, page: "this page" }]);
+    expect(ears.told("ready")).toEqual([{ kind: "ready", last: -1, page: "this page", sent: expect.any(Number) }]);
     kernel.batch(["set", "state", "speaking"]);
     expect(store.picture.state).toBe("starting");
     kernel.snapshot({ state: "ready" });

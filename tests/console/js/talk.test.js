@@ -173,7 +173,7 @@ describe("what is typed", () => {
     talk.type("two");
     await settled();
     expect(ears.told("typed")).toEqual([]);
-    await vi.advanceTimersByTimeAsync(300);
+    await vi.advanceTimersByTimeAsync(1500);
     expect(ears.told("typed").map(({ text }) => text)).toEqual(["one", "two"]);
   });
 

@@ -66,8 +66,7 @@ describe("capture", () => {
   test("without a device is silence, numbered all the same", () => {
     const thread = listening(48000);
     thread.run(0.5);
-    expect(thread.of("frames").map(({ seq }) => seq)).toEqual([0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22].slice(0, thread.of("frames").length));
-    expect(thread.of("frames").length).toBe(12);
+    expect(thread.of("frames").map(({ seq }) => seq)).toEqual([0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22]);
     expect(thread.captured.every((sample) => sample === 0)).toBe(true);
   });
 
@@ -113,7 +112,8 @@ describe("capture", () => {
     thread.say({ ...OPEN, session: "b", opening: 8 });
     thread.say({ kind: "close", session: "a" });
     thread.run(0.1, quiet);
-    expect(thread.of("frames").map(({ session, opening, seq }) => [session, opening, seq])).toEqual([["a", 7, 0], ["a", 7, 2], ["b", 8, 0], ["b", 8, 2]]);
+    const numbered = thread.of("frames").map(({ session, opening, seq }) => `${session} ${opening} ${seq}`);
+    expect(numbered).toEqual(["a 7 0", "a 7 2", "b 8 0", "b 8 2"]);
     thread.say({ kind: "close", session: "b" });
     thread.run(0.1, quiet);
     expect(thread.of("frames").length).toBe(4);
@@ -157,9 +157,15 @@ describe("playback", () => {
     expect(played.at(-1)?.at).toBeCloseTo(1, 2);
   });
 
-  test.each([[24000, 44100], [22050, 48000], [48000, 44100], [16000, 44100]])("from %i to %i Hz is a tone without a gap", (rate, context) => {
+  test.each([
+    [24000, 44100],
+    [22050, 48000],
+    [48000, 44100],
+    [16000, 44100],
+  ])("from %i to %i Hz is a tone without a gap", (rate, context) => {
     const thread = new AudioThread(context);
-    for (let i = 0; i < 25; i++) enqueue(thread, pcm16(sine(440, rate, rate, 0.8)).slice((i * rate) / 25, ((i + 1) * rate) / 25), { start: (i * rate) / 25, rate });
+    const pcm = pcm16(sine(440, rate, rate, 0.8));
+    for (let start = 0; start < rate; start += rate / 25) enqueue(thread, pcm.slice(start, start + rate / 25), { start, rate });
     const heard = thread.run(1).subarray(0, context);
     const ideal = sine(440, context, context, 0.8);
     const off = heard.subarray(500, context - 500).map((sample, i) => sample - ideal[i + 500]);
@@ -283,7 +289,8 @@ describe("barge-in", () => {
     expect(farthest(back, song(480000).subarray(position))).toBeLessThan(1);
   });
 
-  test.each(/** @type {const} */ (["pause", "flush", "resume"]))("the session's %s is an answer, so it does nothing by itself", (answer) => {
+  const answers = /** @type {const} */ (["pause", "flush", "resume"]);
+  test.each(answers)("the session's %s is an answer, so it does nothing by itself", (answer) => {
     const thread = speaking();
     interrupt(thread);
     thread.run(0.5, quiet);
@@ -328,14 +335,15 @@ describe("barge-in", () => {
     }
   }
 
-  test.each(["the session says that it was no speech", "the session says nothing"])("an echo louder than any believed in is learnt when %s", (says) => {
+  const says = ["the session says that it was no speech", "the session says nothing"];
+  test.each(says)("an echo louder than any believed in is learnt when %s", (what) => {
     const thread = listening(48000);
     thread.run(0.5, quiet);
     enqueue(thread, song(480000).map((sample) => sample / 4));
     let answered = 0;
     inARoom(thread, 8, 1.5, 6000, () => {
       const paused = thread.of("paused").length;
-      if (paused > answered && says.endsWith("no speech")) thread.say({ kind: "resume", session: "a" });
+      if (paused > answered && what.endsWith("no speech")) thread.say({ kind: "resume", session: "a" });
       answered = paused;
     });
     expect(answered).toBeGreaterThan(0);
@@ -359,6 +367,35 @@ describe("barge-in", () => {
     thread.say({ kind: "recording", session: "a", pcm: pcm16(sine(300, 16000, 8000, 0.5)) });
     thread.run(0.3, quiet);
     expect(thread.of("paused").map(({ by }) => by)).toEqual(["itself"]);
+  });
+});
+
+describe("the agent's own voice", () => {
+  /** Which frames may be nothing but echo. @param {AudioThread} thread */
+  const echoes = (thread) => thread.of("frames").flatMap(({ echo }) => echo);
+
+  test("is told from the person's: while it sounds and 400 ms longer", () => {
+    const thread = listening(16000);
+    thread.run(0.2, quiet);
+    enqueue(thread, song(8000));
+    thread.run(1.8, quiet);
+    const marked = echoes(thread).flatMap((echo, i) => (echo ? [i] : []));
+    expect(marked[0]).toBe(11);
+    expect(marked.at(-1)).toBe(10 + 25 + 20 - 1);
+    expect(marked.length).toBe(44);
+  });
+
+  test("is not what is louder than it, and nothing that is said after that", () => {
+    const thread = listening(16000);
+    thread.run(0.2, quiet);
+    enqueue(thread, song(80000));
+    thread.run(1, quiet);
+    const frames = echoes(thread).length;
+    thread.run(0.5, loud);
+    const after = echoes(thread).slice(frames);
+    expect(after.indexOf(false)).toBeGreaterThan(-1);
+    expect(after.indexOf(false)).toBeLessThan(6);
+    expect(after.slice(after.indexOf(false))).not.toContain(true);
   });
 });
 

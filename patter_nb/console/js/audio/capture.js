@@ -19,9 +19,10 @@ const WINDOW_SAMPLES = CAPTURE_RATE / LOUDNESS_WINDOWS_PER_S;
 const WINDOWS_PER_LEVEL = LOUDNESS_WINDOWS_PER_S / 20;
 
 /**
- * Two frames; `seq` numbers the first, `opening` the opening of the microphone. `captureMs` says for each when its first sample was captured, on the audio clock, from the
- * opening of the microphone: `seq * 20`, unless the audio thread has missed sound.
- * @typedef {{kind: "frames", session: string, opening: number, seq: number, captureMs: number[],
+ * Two frames; `seq` numbers the first, `opening` the opening of the microphone. `captureMs` says for each when its first sample was
+ * captured, on the audio clock, from the opening of the microphone: `seq * 20`, unless the audio thread has missed sound. `echo` says for
+ * each whether the agent's voice may be in it and no louder one is.
+ * @typedef {{kind: "frames", session: string, opening: number, seq: number, captureMs: number[], echo: boolean[],
  *   pcm: Int16Array<ArrayBuffer>}} FramesMessage
  * What the microphone hears, in dBFS; `silenced` when silence is sent instead.
  * @typedef {{kind: "level", session: string, opening: number, peak: number, rms: number, silenced: boolean}} LevelMessage
@@ -41,6 +42,8 @@ export class MicrophoneCapture {
   #seq = 0;
   /** @type {number[]} */
   #captureMs = [];
+  /** @type {boolean[]} */
+  #echo = [];
   /** The render quantum that should come next, and how many sample frames never came. */
   #nextFrame = -1;
   #missed = 0;
@@ -83,8 +86,9 @@ export class MicrophoneCapture {
    * @param {Float32Array} input one render quantum
    * @param {number} frame its `currentFrame`
    * @param {boolean} silenced whether silence is sent
+   * @param {boolean} [echo] whether the agent's voice may come back in it, and nobody talks over it
    */
-  process(input, frame, silenced) {
+  process(input, frame, silenced, echo = false) {
     if (this.#nextFrame >= 0 && frame > this.#nextFrame) this.#missed += frame - this.#nextFrame;
     this.#nextFrame = frame + input.length;
     const room = this.#resampler.outputFor(input.length);
@@ -93,7 +97,7 @@ export class MicrophoneCapture {
     for (let i = 0; i < count; i++) {
       const sample = this.#recording === null ? this.#samples[i] : this.#recorded(this.#recording);
       this.#measure(sample, silenced);
-      if (this.#filled % FRAME_SAMPLES === 0) this.#stamp();
+      if (this.#filled % FRAME_SAMPLES === 0) this.#stamp(echo);
       this.#pcm[this.#filled++] = silenced ? 0 : toPcm16(sample);
       if (this.#filled === MESSAGE_SAMPLES) this.#send();
     }
@@ -109,7 +113,9 @@ export class MicrophoneCapture {
     return sample;
   }
 
-  #stamp() {
+  /** @param {boolean} echo */
+  #stamp(echo) {
+    this.#echo.push(echo);
     const samples = this.#seq * FRAME_SAMPLES + this.#filled;
     this.#captureMs.push((1000 * samples) / CAPTURE_RATE + (1000 * this.#missed) / this.#rate);
   }
@@ -117,10 +123,11 @@ export class MicrophoneCapture {
   #send() {
     const { session, opening } = this;
     const pcm = this.#pcm;
-    this.#post({ kind: "frames", session, opening, seq: this.#seq, captureMs: this.#captureMs, pcm }, [pcm.buffer]);
+    this.#post({ kind: "frames", session, opening, seq: this.#seq, captureMs: this.#captureMs, echo: this.#echo, pcm }, [pcm.buffer]);
     this.#pcm = new Int16Array(MESSAGE_SAMPLES);
     this.#filled = 0;
     this.#captureMs = [];
+    this.#echo = [];
     this.#seq += FRAMES_PER_MESSAGE;
     if (this.#recordingOver) this.#post({ kind: "recorded", session, opening });
     this.#recordingOver = false;

@@ -14,7 +14,8 @@ import { Loudspeaker } from "./speaker.js";
  * Two frames of 20 ms (640 samples of mono PCM16 at 16 kHz). `seq` numbers the first since the microphone was opened; `t` is when its
  * first sample was captured, in ms since then on the audio clock, `captureMs` that of both frames. `opening` numbers the openings; it
  * grows, also from one page load to the next.
- * @typedef {{opening: number, seq: number, t: number, captureMs: number[], pcm: Int16Array<ArrayBuffer>}} Frames
+ * @typedef {{opening: number, seq: number, t: number, captureMs: number[], echo: boolean[],
+ *   pcm: Int16Array<ArrayBuffer>}} Frames
  * Level of the microphone in dBFS, from -96, 20 times a second; `silenced` when silence is sent instead of it.
  * @typedef {{peak: number, rms: number, silenced: boolean}} Level
  * Why the microphone is no longer the session's: another session has it, the device is gone, or the audio processor broke.
@@ -136,10 +137,7 @@ export class AudioEngine {
     this.#set(session, { muted });
   }
 
-  /**
-   * While anything sounds, and 250 ms longer, silence is sent in place of what the microphone hears, and loud speech pauses nothing.
-   * @param {string} session @param {boolean} halfDuplex
-   */
+  /** The same while anything sounds and 250 ms longer; loud speech pauses nothing. @param {string} session @param {boolean} halfDuplex */
   setHalfDuplex(session, halfDuplex) {
     this.#set(session, { halfDuplex });
   }
@@ -178,10 +176,7 @@ export class AudioEngine {
     return (this.#wish = { session });
   }
 
-  /**
-   * @param {string} session @param {Ears} ears @param {MediaStream | null} stream
-   * @returns {OpenLine}
-   */
+  /** @param {string} session @param {Ears} ears @param {MediaStream | null} stream @returns {OpenLine} */
   #open(session, ears, stream) {
     const unplug = stream === null ? () => {} : this.#audio.listenTo(stream);
     this.#hangUp(this.#line?.session === session ? undefined : "taken");
@@ -238,8 +233,8 @@ export class AudioEngine {
   /** @param {OpenLine} line @param {import("./worklet.js").Captured} message */
   #hear({ ears, whenRecorded }, message) {
     if (message.kind === "frames") {
-      const { opening, seq, captureMs, pcm } = message;
-      ears.onFrames?.({ opening, seq, t: captureMs[0], captureMs, pcm });
+      const { opening, seq, captureMs, echo, pcm } = message;
+      ears.onFrames?.({ opening, seq, t: captureMs[0], captureMs, echo, pcm });
     } else if (message.kind === "level") {
       ears.onLevel?.({ peak: message.peak, rms: message.rms, silenced: message.silenced });
     } else {

@@ -25,7 +25,10 @@ const AUDIO_FAULTS = {
     "The program that shows this notebook does not let its pages use the microphone, whatever the browser's settings say.",
     "Open the notebook in JupyterLab in a browser; here you can type, or send a recording.",
   ],
-  "no-microphone": ["There is no microphone, or not the one that was chosen.", "Plug one in or choose another; or type, or send a recording."],
+  "no-microphone": [
+    "There is no microphone, or not the one that was chosen.",
+    "Plug one in or choose another; or type, or send a recording.",
+  ],
   "microphone-busy": [
     "The microphone is there but gives no sound: another program holds it, or the system has switched it off.",
     "Close the other program, or choose another microphone, then press Talk again.",

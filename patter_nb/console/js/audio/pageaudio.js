@@ -115,7 +115,7 @@ export class PageAudio {
 
   #make() {
     if (!globalThis.isSecureContext) throw new AudioFault("insecure-origin", location.origin);
-    if (typeof AudioContext === "undefined" || typeof AudioWorkletNode === "undefined") throw new AudioFault("unsupported", "no AudioWorklet");
+    if (typeof AudioWorkletNode === "undefined") throw new AudioFault("unsupported", "no AudioWorklet");
     const context = new AudioContext({ latencyHint: "interactive" });
     context.onstatechange = () => this.#onState(this.state);
     return context;

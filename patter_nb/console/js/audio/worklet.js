@@ -11,6 +11,8 @@ import { SessionPlayer } from "./player.js";
 
 /** A half-duplex session hears nothing until the room has rung out after it spoke. */
 const ROOM_RINGS_MS = 250;
+/** An echo may still come back so long after the agent has spoken: through the devices and the room. */
+const ECHO_RINGS_MS = 400;
 
 /**
  * The microphone is open, its frame 0 began at `at` seconds of the context's time.
@@ -43,6 +45,8 @@ class PatterDuplex extends AudioWorkletProcessor {
   #playedPower = 0;
   #playedSamples = 0;
   #soundedUntil = -Infinity;
+  /** Until when what the microphone hears may be nothing but the agent; over as soon as somebody talks over it. */
+  #echoesUntil = -Infinity;
   #ended = false;
 
   constructor() {
@@ -57,7 +61,7 @@ class PatterDuplex extends AudioWorkletProcessor {
   process(inputs, outputs) {
     const output = outputs[0][0];
     if (this.#nothing.length !== output.length) this.#nothing = new Float32Array(output.length);
-    if (this.#capture !== null) this.#capture.process(inputs[0][0] ?? this.#nothing, currentFrame, this.#silenced(this.#capture));
+    if (this.#capture !== null) this.#capture.process(inputs[0][0] ?? this.#nothing, currentFrame, this.#silenced(this.#capture), this.#echoes(this.#capture));
     for (let i = 0; i < this.#playing.length; i++) {
       const player = this.#playing[i];
       if (player.unanswered(currentFrame)) {
@@ -65,7 +69,7 @@ class PatterDuplex extends AudioWorkletProcessor {
         player.resume("itself");
       }
       player.render(output, currentFrame);
-      if (player.sounding) this.#soundedUntil = currentFrame + output.length;
+      if (player.sounding) this.#sounded(player, currentFrame + output.length);
     }
     for (let i = 0; i < output.length; i++) this.#playedPower += output[i] * output[i];
     this.#playedSamples += output.length;
@@ -80,6 +84,21 @@ class PatterDuplex extends AudioWorkletProcessor {
     return currentFrame < quietFrom || this.#playing.some(isPlaying);
   }
 
+  /** @param {SessionPlayer} player @param {number} frame until which it gives sound */
+  #sounded(player, frame) {
+    this.#soundedUntil = frame;
+    if (player.playing) this.#echoesUntil = frame + (sampleRate * ECHO_RINGS_MS) / 1000;
+  }
+
+  /**
+   * Whether the session should take this for the agent's own voice. Its ears are a model that hears speech, and an echo is speech; who is
+   * louder than the echo pauses the agent, and is heard from then on.
+   * @param {MicrophoneCapture} capture
+   */
+  #echoes(capture) {
+    return !capture.muted && currentFrame < this.#echoesUntil;
+  }
+
   /** @param {MicrophoneCapture} capture @param {number} heard dBFS in the newest 10 ms */
   #hear(capture, heard) {
     const played = powerToDbfs(this.#playedSamples > 0 ? this.#playedPower / this.#playedSamples : 0);
@@ -87,7 +106,9 @@ class PatterDuplex extends AudioWorkletProcessor {
     const player = this.#players.get(capture.session);
     const listening = !capture.muted && !capture.halfDuplex;
     const speech = this.#rule.hear(heard, played, listening && player !== undefined && player.playing);
-    if (speech && player !== undefined) player.pauseLocally(currentFrame);
+    if (!speech || player === undefined) return;
+    this.#echoesUntil = -Infinity;
+    player.pauseLocally(currentFrame);
   }
 
   /** @param {PageMessage} message */
