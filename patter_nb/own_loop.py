@@ -9,11 +9,15 @@ import asyncio
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-__all__ = ["run_in_own_loop"]
+__all__ = ["run_in_loop", "run_in_own_loop"]
 
 Result = TypeVar("Result")
+
+WAKES_S: Final = 0.25
+"""A kernel's interrupt takes effect when its loop next wakes (`_cancel_on_sigint` in ipykernel/ipkernel.py), so one that waits for the work
+of another wakes that often."""
 
 _starting = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
@@ -21,7 +25,19 @@ _loop: asyncio.AbstractEventLoop | None = None
 
 async def run_in_own_loop(work: Coroutine[Any, Any, Result]) -> Result:
     """The outcome of `work`, run in the thread; it is cancelled when the caller is."""
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, _own_loop()))
+    return await run_in_loop(_own_loop(), work)
+
+
+async def run_in_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Result]) -> Result:
+    """The outcome of `work`, run in `loop`, which is another thread's; it is cancelled when the caller is."""
+    future = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+    try:
+        while not future.done():
+            await asyncio.wait([future], timeout=WAKES_S)
+    except asyncio.CancelledError:
+        future.cancel()
+        raise
+    return future.result()
 
 
 def _own_loop() -> asyncio.AbstractEventLoop:

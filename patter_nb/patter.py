@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from patter_nb.agent import PARTS, Agent, Filler, Guardrail, PipelineHooks, reject_unknown
 from patter_nb.errors import PatterConfigError
 from patter_nb.llm.base import LLMProvider
+from patter_nb.own_loop import run_in_own_loop
 from patter_nb.pipeline.endpointing import TurnTaking
 from patter_nb.session import Session
 from patter_nb.stt.base import STT
@@ -185,8 +186,6 @@ def _require_free(name: str, transport: Transport | None) -> None:
 
 async def _serve_apart(agent: Agent, transport: Transport | None, name: str) -> Session:
     """The same in a loop of its own."""
-    from patter_nb.own_loop import run_in_own_loop
-
     return await run_in_own_loop(_serve(agent, transport, name))
 
 

@@ -14,6 +14,7 @@ from patter_nb.errors import PatterConfigError, RequestTimeout
 from patter_nb.events import AgentChanged, Event, LLMChunked, SessionState, SessionStopped, TurnEnded, TurnHeard, TurnOffered, TurnStarted
 from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.log import Audio, Log
+from patter_nb.own_loop import run_in_loop
 from patter_nb.step.inputs import Failure, Say, Stop, Swap
 from patter_nb.tools.tool import Tool, tool
 from patter_nb.transports.base import Accept, Transport, TransportInput, Typed
@@ -229,7 +230,7 @@ class Session:
             return await talk()
         if not loop.is_running():
             raise PatterConfigError("The event loop of this session does not run.", hint="Keep it open: await session.wait() at its end.")
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(talk(), loop))
+        return await run_in_loop(loop, talk())
 
     async def _over(self, turn: Turn) -> Turn:
         if turn.status == "running":

@@ -48,3 +48,21 @@ async def test_an_unknown_runtime_is_refused() -> None:
     phone = Patter()
     with pytest.raises(PatterConfigError, match="runtime='process' is unknown"):
         phone.serve(phone.agent(llm=ScriptedLLM([])), runtime="process")  # type: ignore[arg-type]
+
+
+async def test_who_gives_up_waiting_cancels_the_work() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    waiting = asyncio.ensure_future(run_in_own_loop(work()))
+    await asyncio.to_thread(begun.wait, 20)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await asyncio.to_thread(ended.wait, 20)

@@ -159,6 +159,15 @@ class KernelPage:
         self.subshell = (await self._ask("control", "create_subshell_request", {}))["subshell_id"]
         return self.subshell
 
+    async def close_subshell(self) -> None:
+        """Let go of the subshell, as JupyterLab does with a notebook that is closed; comm messages go to the main shell."""
+        await self._ask("control", "delete_subshell_request", {"subshell_id": self.subshell})
+        self.subshell = None
+
+    async def interrupt(self) -> None:
+        """Interrupt the running cell."""
+        await self._ask("control", "interrupt_request", {})
+
     def comm(self, kind: str, id: str, data: Any, *, buffers: Sequence[bytes] = (), **content: Any) -> None:
         """Send a comm_open, comm_msg or comm_close."""
         message = self._client.session.msg(kind, {"comm_id": id, "data": data, **content})
