@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -52,16 +52,29 @@ def open_lab(*, port: int | None = None, browser: bool = True, here: Path | None
         raise MissingExtra("lab", "jupyterlab", "patter-nb lab")
     options: list[str] = [*_QUIET]
     if port is not None:
+        _require_free(port)
         options += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
     if not browser:
         options.append("--no-browser")
     if getattr(os, "geteuid", lambda: 1)() == 0:  # JupyterLab refuses root unless it is told; in a container there is often nobody else
         options.append("--allow-root")
-    return _run([sys.executable, "-m", "jupyterlab", str(notebook(here or Path.cwd())), *options])
+    opened = notebook(here or Path.cwd())
+    return _run([sys.executable, "-m", "jupyterlab", str(opened), f"--LabApp.default_url=/lab/tree/{opened.name}", *options])
 
 
-def _run(command: Sequence[str]) -> int:
-    """Like the command itself: an interrupt is for it, and it may ask whether that was meant."""
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            hint = "Name another: patter-nb lab --port N"
+            raise PatterError(f"Port {port} cannot be listened on: {error.strerror}.", hint=hint) from error
+
+
+def _run(command: list[str]) -> int:
+    """Become the command where that is possible, so that whoever ends this ends it; else wait for it."""
+    if os.name == "posix":
+        os.execv(command[0], command)
     with subprocess.Popen(command) as process:
         while True:
             try:

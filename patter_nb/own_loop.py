@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
-__all__ = ["run_in_loop", "run_in_own_loop"]
+__all__ = ["is_own_loop", "run_in_loop", "run_in_own_loop"]
 
 Result = TypeVar("Result")
 
@@ -38,6 +38,11 @@ async def run_in_loop(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any,
         future.cancel()
         raise
     return future.result()
+
+
+def is_own_loop(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether `loop` is the thread's."""
+    return loop is _loop
 
 
 def _own_loop() -> asyncio.AbstractEventLoop:

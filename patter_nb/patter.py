@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from patter_nb.agent import PARTS, Agent, Filler, Guardrail, PipelineHooks, reject_unknown
 from patter_nb.errors import PatterConfigError
 from patter_nb.llm.base import LLMProvider
-from patter_nb.own_loop import run_in_own_loop
+from patter_nb.own_loop import is_own_loop, run_in_own_loop
 from patter_nb.pipeline.endpointing import TurnTaking
 from patter_nb.session import Session
 from patter_nb.stt.base import STT
@@ -112,7 +113,7 @@ class Patter:
             raise PatterConfigError(
                 "Two language models: the agent has one, and serve() was given another.", hint="Pass llm= to one of them only."
             )
-        _require_free(name, transport)
+        _require_free(name, transport, in_own_loop=runtime == "thread")
         agent, running = _complete(agent, llm), _running(name)
         carrier = transport if running is None else running.transport
         if carrier is not None:
@@ -173,10 +174,17 @@ def _running(name: str) -> Session | None:
     return None if session is None or session.is_over else session
 
 
-def _require_free(name: str, transport: Transport | None) -> None:
-    """Raise unless a session `name` may start, or go on, with `transport`."""
+def _require_free(name: str, transport: Transport | None, *, in_own_loop: bool) -> None:
+    """Raise unless a session `name` may start, or go on, with `transport` in such a loop."""
     session = _running(name)
-    if session is None or transport is None or transport is session.transport:
+    if session is None:
+        return
+    if in_own_loop != is_own_loop(session.loop):
+        raise PatterConfigError(
+            f'The session {name!r} is live, with runtime="{"kernel" if in_own_loop else "thread"}".',
+            hint="End it first: await session.stop(). Or give this one a name of its own: serve(agent, runtime=..., name=...).",
+        )
+    if transport is None or transport is session.transport:
         return
     raise PatterConfigError(
         f"The session {name!r} is live, with another transport.",
@@ -190,7 +198,7 @@ async def _serve_apart(agent: Agent, transport: Transport | None, name: str) -> 
 
 
 async def _serve(agent: Agent, transport: Transport | None, name: str) -> Session:
-    _require_free(name, transport)
+    _require_free(name, transport, in_own_loop=is_own_loop(asyncio.get_running_loop()))
     session = _running(name)
     if session is not None:
         await session.adopt(agent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,15 @@ def test_it_listens_on_this_machine_only_and_asks_nobody_for_news(commands: list
     assert "--ServerApp.port=12345" in command
     assert "--no-browser" in command
     assert not [option for option in command if "token" in option]
+
+
+def test_a_port_in_use_is_named_before_anything_starts(commands: list[list[str]]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(PatterError, match=f"Port {taken.getsockname()[1]} cannot be listened on"):
+            lab.open_lab(port=taken.getsockname()[1])
+    assert not commands
 
 
 def test_without_jupyterlab_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

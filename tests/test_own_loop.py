@@ -44,6 +44,14 @@ async def test_all_of_them_share_one_thread() -> None:
     assert await run_in_own_loop(name()) == await run_in_own_loop(name()) == "patter_nb"
 
 
+async def test_a_live_session_stays_in_the_loop_it_began_in() -> None:
+    phone = Patter()
+    agent = phone.agent(llm=ScriptedLLM([]))
+    async with phone.serve(agent, name="here"):
+        with pytest.raises(PatterConfigError, match='with runtime="kernel"'):
+            phone.serve(agent, name="here", runtime="thread")
+
+
 async def test_an_unknown_runtime_is_refused() -> None:
     phone = Patter()
     with pytest.raises(PatterConfigError, match="runtime='process' is unknown"):

@@ -2,10 +2,10 @@
 
     pip install torch
     python bench/tool_choice/fit.py                  # fits on six sevenths of the domains, prints figures for the rest
-    python bench/tool_choice/fit.py --all --write    # fits on all, and writes patter_nb/llm/local/judge.npz
+    python bench/tool_choice/fit.py --write          # and writes patter_nb/llm/local/judge.npz
 
-It reads `lessons.txt` and `tuning.json`; `retired.json`, once the blind set and fitted on by nobody, is only counted, and sets the
-threshold together with the domains left out. It takes half an hour.
+It reads `lessons.txt` and `tuning.json`. The threshold is set on the domains left out; `retired.json`, once the blind set, is only
+counted at it. It takes half an hour.
 """
 
 from __future__ import annotations
@@ -266,10 +266,8 @@ def figures(posed: Sequence[Posed], scores: Sequence[npt.NDArray[np.float64]], l
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--all", action="store_true", help="fit on all domains")
     parser.add_argument("--write", action="store_true", help="write the weights")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--threshold", type=float, help="the score from which on a tool is called (default: by the domains left out)")
     options = parser.parse_args()
     import torch
 
@@ -279,10 +277,10 @@ def main() -> None:
     encoder = Encoder(*encoder_files())
     posed, retired = posed_sets(encoder)
     fit_on, others = left_out(posed)
-    fitting = Fitting(encoder, posed if options.all else fit_on)
+    fitting = Fitting(encoder, fit_on)
     fitting.run(options.epochs)
-    limit = options.threshold
-    for name, asked_of in (("domains left out" if not options.all else "domains fitted on", others), ("retired", retired)):
+    limit: float | None = None
+    for name, asked_of in (("domains left out", others), ("retired", retired)):
         told, limit = figures(asked_of, fitting.scores(asked_of), limit)
         print(f"{name}: {told} at {limit:.2f}")
     if options.write:

@@ -48,6 +48,8 @@ def view(session: Session, name: str) -> Any:
     from patter_nb.console.face import face_of
     from patter_nb.console.widgets import PARTS
 
+    if session.loop.is_closed():
+        raise PatterConfigError("This session's event loop is closed, so it cannot be shown live.", hint="Look at session.turns.")
     if name not in PARTS:
         raise PatterConfigError(f"There is no view {name!r:.80}.", hint=f"Choose from {', '.join(PARTS)}.")
     return face_of(session).view(name)
@@ -60,7 +62,7 @@ def display(session: Session) -> None:
     """
     from IPython import display as ipython
 
-    if not is_here():
+    if not is_here() or session.loop.is_closed():
         from patter_nb.display import mimebundle
 
         ipython.display(mimebundle(session), raw=True)

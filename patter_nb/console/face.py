@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -41,6 +42,26 @@ ACK_EVERY: Final = 25
 Message = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class PageSpeaker:
+    """The loudspeaker of one page; two of the same page are equal."""
+
+    page: str
+    _send: Callable[..., None] = field(compare=False, repr=False)
+
+    def play(self, block: Block, rate: int) -> None:
+        self._send({"kind": "sound", "to": self.page, "start": block.start, "rate": rate}, block.pcm.tobytes())
+
+    def pause(self) -> None:
+        self._send({"kind": "pause", "to": self.page})
+
+    def resume(self) -> None:
+        self._send({"kind": "resume", "to": self.page})
+
+    def flush(self) -> None:
+        self._send({"kind": "flush", "to": self.page})
+
+
 class Face:
     """Everything that pages know of `session`. Made where the widgets may be made, in a cell; works in the session's loop."""
 
@@ -58,7 +79,6 @@ class Face:
         self._pages: set[str] = set()
         self.facts: dict[str, dict[str, Any]] = {}
         """What each page has told of its browser."""
-        self._loudspeaker: str | None = None
         self._heard_messages = 0
         session.in_loop(self._follow)
         self.ears.on_msg(self._on_message)
@@ -66,7 +86,7 @@ class Face:
     def _follow(self) -> None:
         """From here on the picture is what the log says. In the session's loop, so that nothing happens in between."""
         self._picture = Picture(self.session)
-        self.screen.picture = self._picture.whole()
+        self.screen.picture = self._picture.settled()
         self.session.events.subscribe(self._on_event)
         self.session.on_closed(self._end)
 
@@ -126,16 +146,16 @@ class Face:
                 self.facts[page] = {**self.facts.get(page, {}), **content["facts"]}
             case "talk":
                 self.facts[page] = {**self.facts.get(page, {}), **content.get("facts", {})}
-                self._listen_by(page)
+                self._offer(ListenBy(PageSpeaker(page, self._send)))
                 if self._picture.muted:
                     self._offer(Muted(False))
             case "sound_on":
-                self._listen_by(page)
+                self._offer(ListenBy(PageSpeaker(page, self._send), greets=not content.get("answering", False)))
             case "typed":
                 self._offer(Typed(str(content["text"])))
-            case "played" if page == self._loudspeaker:
+            case "played" if self._sounds(page):
                 self._offer(Played(int(content["position"])))
-            case "paused" if page == self._loudspeaker:
+            case "paused" if self._sounds(page):
                 self._offer(LocalPause(int(content["position"])))
             case "muted":
                 self._offer(Muted(bool(content["muted"])))
@@ -147,7 +167,7 @@ class Face:
                 self._offer(Trouble(AudioError(str(content["cause"]), hint=str(content["remedy"]))))
             case "older":
                 turns, older = self._picture.older(int(content["before"]))
-                self._send({"kind": "older", "turns": turns, "older": older})
+                self._send({"kind": "older", "to": page, "turns": turns, "older": older})
             case "example":
                 pcm, rate = example()
                 self._send({"kind": "recording", "to": page, "rate": rate}, pcm.tobytes())
@@ -170,15 +190,12 @@ class Face:
     def _leave(self, page: str) -> None:
         self._pages.discard(page)
         self.facts.pop(page, None)
-        if page == self._loudspeaker:
-            self._loudspeaker = None
-            if self._transport is not None:
-                self._transport.offer(ListenBy(None))
+        if self._sounds(page):
+            self._offer(ListenBy(None))
 
-    def _listen_by(self, page: str) -> None:
-        if self._transport is not None and page != self._loudspeaker:
-            self._loudspeaker = page
-            self._transport.offer(ListenBy(self))
+    def _sounds(self, page: str) -> bool:
+        """Whether the agent's sound goes to this page."""
+        return self._transport is not None and self._transport.speaker == PageSpeaker(page, self._send)
 
     def _offer(self, arrival: Arrival) -> None:
         """Bring in what the person does: in order with the sound, where this session hears pages; else at once."""
@@ -186,20 +203,6 @@ class Face:
             self._transport.offer(arrival)
         elif not isinstance(arrival, (Met, Sound, ListenBy)):
             self.session.take(arrival)
-
-    # --- to the page's loudspeaker
-
-    def play(self, block: Block, rate: int) -> None:
-        self._send({"kind": "sound", "to": self._loudspeaker, "start": block.start, "rate": rate}, block.pcm.tobytes())
-
-    def pause(self) -> None:
-        self._send({"kind": "pause", "to": self._loudspeaker})
-
-    def resume(self) -> None:
-        self._send({"kind": "resume", "to": self._loudspeaker})
-
-    def flush(self) -> None:
-        self._send({"kind": "flush", "to": self._loudspeaker})
 
     # --- to the page
 

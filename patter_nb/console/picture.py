@@ -88,7 +88,8 @@ class Picture:
     def settled(self) -> dict[str, Json]:
         """The whole picture without chunks, small enough to be kept."""
         whole = self.whole()
-        return {**whole, "turns": [{**turn, "chunks": []} for turn in whole["turns"]]}
+        turns = [{**turn, "pieces": [*turn["pieces"]], "tools": [*turn["tools"]], "chunks": []} for turn in whole["turns"]]
+        return {**whole, "turns": turns, "faults": [*whole["faults"]]}
 
     def older(self, before: int) -> tuple[list[dict[str, Json]], int]:
         """The turns shown before turn `before`, and how many there are before those."""

@@ -43,6 +43,7 @@ class ListenBy:
     """From now on sound goes to this page's loudspeaker, first what nobody has heard yet; None: nobody listens any more."""
 
     speaker: Speaker | None
+    greets: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ class ConsoleTransport:
         """The thread in which the newest sound, or greeting, of a page was handled."""
         self._inbox = Inbox()
         self._told_lost = 0
-        self._speaker: Speaker | None = None
+        self.speaker: Speaker | None = None
+        """The loudspeaker that sound goes to, if there is one."""
         self._unheard: deque[Block] = deque()
         self._closed = False
 
@@ -126,9 +128,9 @@ class ConsoleTransport:
                     case Played(position) | LocalPause(position):
                         self._forget_until(position)
                         yield arrival
-                    case ListenBy(speaker):
+                    case ListenBy(speaker, greets):
                         self._listen_by(speaker)
-                        yield Audience(speaker is not None)
+                        yield Audience(speaker is not None, greets)
                     case _:
                         yield arrival
             self._arrived.clear()
@@ -136,7 +138,11 @@ class ConsoleTransport:
                 await self._arrived.wait()
 
     def _listen_by(self, speaker: Speaker | None) -> None:
-        self._speaker = speaker
+        if speaker == self.speaker:
+            return
+        if self.speaker is not None:
+            self.speaker.flush()
+        self.speaker = speaker
         if speaker is None:
             self._unheard.clear()
             return
@@ -152,25 +158,25 @@ class ConsoleTransport:
 
     async def play(self, block: Block) -> None:
         """Send sound to the page, which plays it after what it was sent before."""
-        if self._speaker is not None:
+        if self.speaker is not None:
             self._unheard.append(block)
-            self._speaker.play(block, OUTPUT_RATE)
+            self.speaker.play(block, OUTPUT_RATE)
 
     async def pause(self) -> None:
         """Fall silent now, and keep the place."""
-        if self._speaker is not None:
-            self._speaker.pause()
+        if self.speaker is not None:
+            self.speaker.pause()
 
     async def resume(self) -> None:
         """Go on with the sample after the last one heard."""
-        if self._speaker is not None:
-            self._speaker.resume()
+        if self.speaker is not None:
+            self.speaker.resume()
 
     async def flush(self) -> None:
         """Forget what has not been heard."""
         self._unheard.clear()
-        if self._speaker is not None:
-            self._speaker.flush()
+        if self.speaker is not None:
+            self.speaker.flush()
 
     async def aclose(self) -> None:
         """Fall silent for good."""

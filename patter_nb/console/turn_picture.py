@@ -92,7 +92,11 @@ class TurnPicture:
         if index == len(pieces):
             pieces.append({})
         pieces[index] = {**pieces[index], **fields}
-        ops.append(["piece", self._turn.id, index, pieces[index]])
+        waiting = next((op for op in reversed(ops) if op[:3] == ["piece", self._turn.id, index]), None)
+        if waiting is None:
+            ops.append(["piece", self._turn.id, index, pieces[index]])
+        else:
+            waiting[3] = pieces[index]  # what it was in between nobody sees
 
     def _chunk(self, place: tuple[int, int], chunk: LLMChunk, ops: list[Op]) -> None:
         words = (chunk.name or "") + (chunk.arguments or "") if chunk.type == "tool_call" else chunk.content

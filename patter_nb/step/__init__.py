@@ -118,8 +118,8 @@ def _react(s: Scene, given: Input) -> None:  # noqa: C901, PLR0912  # one case f
             hearing.muted(s, given)
         case Accept():
             hearing.accept(s, given)
-        case Audience(listens):
-            _audience(s, listens)
+        case Audience():
+            _audience(s, given)
         case HungUp():
             _hung_up(s)
         case Swap():
@@ -138,7 +138,7 @@ def _start(s: Scene, given: Start) -> None:
     agent = s.state.agent
     s.change(life="live", plays=given.plays, rate=given.sample_rate)
     s.log(SessionStarted(agent.parts(), given.sample_rate))
-    if not given.awaited:
+    if not given.awaited or agent.tts is None:
         _greet(s)
 
 
@@ -148,20 +148,25 @@ def _greet(s: Scene) -> None:
         answering.begin(s, "greeting", agent.render(agent.first_message))
 
 
-def _audience(s: Scene, listens: bool) -> None:
+def _audience(s: Scene, given: Audience) -> None:
     """Somebody came to listen, and is greeted if nothing was said yet; or nobody does any more, and then all counts as heard."""
-    s.log(ListenerChanged(listens))
-    s.change(plays=listens)
-    if not listens:
+    if given.listens != s.state.plays:
+        s.log(ListenerChanged(given.listens))
+        s.change(plays=given.listens)
+    if not given.listens:
         speaking.assume_heard(s)
-    elif not s.state.turns and s.state.floor_free:
+    elif given.greets and not s.state.turns and s.state.floor_free:
         _greet(s)
 
 
 def _hung_up(s: Scene) -> None:
-    """The person went silent and wants silence."""
+    """The person went silent and wants silence: also what was still to be said by itself is over before it sounds."""
     s.log(PersonHungUp())
     hearing.forget(s, "the person stopped the call")
+    queue = s.state.queue
+    s.change(queue=())
+    for text in queue:
+        answering.begin(s, "say", text)
     if s.state.answer is not None:
         answering.interrupt(s)
 

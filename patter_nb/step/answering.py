@@ -86,6 +86,8 @@ def adopt(s: Scene, agent: Agent) -> None:
     s.do(Adopt(agent))
     if agent.vad is not before.vad:
         s.change(ear=reopen(s.state.ear, "deaf"))
+    if agent.stt is not before.stt:
+        s.change(forgotten=0)
     hears = agent.stt is not None and agent.vad is not None
     if isinstance(said, Silent) or (hears and agent.stt is before.stt):
         return

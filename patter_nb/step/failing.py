@@ -63,7 +63,7 @@ def _hangs_on(answer: Answer, stage: Stage) -> bool:
 def lost_words(s: Scene, error: PatterError) -> None:
     """Speech-to-text failed. Words already heard make a failed turn, so that nobody waits for an answer in vain."""
     said = s.state.utterance
-    s.change(utterance=Silent())
+    s.change(utterance=Silent(), forgotten=0)
     s.do(StopListening())
     resume(s, "speech-to-text failed")
     if isinstance(said, Silent) or s.state.answer is not None:

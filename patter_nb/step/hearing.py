@@ -7,6 +7,7 @@ from dataclasses import replace
 from patter_nb.audio.frames import FRAME_SAMPLES
 from patter_nb.errors import PatterError
 from patter_nb.events import (
+    Dropped,
     MicrophoneMuted,
     SpeechStarted,
     SpeechStopped,
@@ -72,6 +73,13 @@ def _finalize(s: Scene) -> None:
         s.do(FinalizeWords())
 
 
+def _finalize_rest(s: Scene) -> None:
+    """Ask for the words since the last pause, if there was any voice since."""
+    ear = s.state.ear
+    if isinstance(ear, Voiced) or (isinstance(ear, Pausing) and not ear.noticed):
+        _finalize(s)
+
+
 def _close(s: Scene) -> None:
     if isinstance(s.state.utterance, Gathering):
         said = s.state.utterance
@@ -85,8 +93,7 @@ def muted(s: Scene, given: Muted) -> None:
     s.log(MicrophoneMuted(given.muted))
     if given.muted:
         if isinstance(s.state.ear, (Voiced, Pausing)):
-            if not (isinstance(s.state.ear, Pausing) and s.state.ear.noticed):
-                _finalize(s)
+            _finalize_rest(s)
             _close(s)
         s.change(ear=close(s.state.ear, "muted"))
     else:
@@ -94,10 +101,12 @@ def muted(s: Scene, given: Muted) -> None:
 
 
 def forget(s: Scene, reason: str) -> None:
-    """Whatever the person was saying comes to nothing."""
+    """Whatever the person was saying comes to nothing: what speech-to-text has of it is asked for, and dropped as it comes."""
+    _finalize_rest(s)
     said, ear = s.state.utterance, s.state.ear
     s.change(utterance=Silent(), ear=ear if isinstance(ear, Closed) else Quiet())
     if not isinstance(said, Silent):
+        s.change(forgotten=s.state.forgotten + said.asked)
         s.do(StopListening())
         s.log(UtteranceDropped(" ".join(said.words), reason))
 
@@ -107,11 +116,10 @@ def transcript(s: Scene, given: Transcript) -> None:
 
     Transcripts of noise are often a lone full stop, which is no word.
     """
-    s.log(TranscriptFinal(given.text, given.confidence) if given.is_final else TranscriptPartial(given.text))
-    if isinstance(s.state.utterance, Silent):
-        if given.is_final and speakable(given.text):
-            s.log(UtteranceDropped(given.text, "speech-to-text sent it after the utterance was over"))
+    if isinstance(s.state.utterance, Silent) or s.state.forgotten:
+        _unwanted(s, given)
         return
+    s.log(TranscriptFinal(given.text, given.confidence) if given.is_final else TranscriptPartial(given.text))
     if speakable(given.text) and s.state.answer is not None:
         interrupt(s)
     elif given.is_final and isinstance(s.state.ear, Pausing):
@@ -122,6 +130,18 @@ def transcript(s: Scene, given: Transcript) -> None:
     words = (*said.words, given.text.strip()) if speakable(given.text) else said.words
     s.change(utterance=replace(said, words=words, asked=max(said.asked - 1, 0)))
     _complete(s)
+
+
+def _unwanted(s: Scene, given: Transcript) -> None:
+    """Words that come when their utterance is over, or was given up."""
+    if given.is_final and s.state.forgotten:
+        s.change(forgotten=s.state.forgotten - 1)
+    if given.is_final and speakable(given.text):
+        s.log(TranscriptFinal(given.text, given.confidence))
+        s.log(UtteranceDropped(given.text, "speech-to-text sent it after the utterance was over"))
+    else:
+        s.change(dropped=s.state.dropped + 1)
+        s.log(Dropped("Transcript", None))
 
 
 def _complete(s: Scene) -> None:

@@ -146,7 +146,9 @@ def _end_if_drained(s: Scene) -> None:
 
 
 def assume_heard(s: Scene) -> None:
-    """The sound should have ended by now, and no cursor tells."""
+    """The sound should have ended by now, and no cursor tells; whoever still has it need not keep it."""
+    if s.state.voice.played < s.state.voice.sent:
+        s.do(FlushPlayback())
     played(s, Played(s.state.voice.sent))
 
 

@@ -180,6 +180,7 @@ class Offer:
 class State:
     """All that a session knows. `next_agent` waits for the next turn; `queue` holds what the agent shall say by itself.
 
+    `forgotten` counts the finals that speech-to-text still owes for words that nobody wants any more.
     `rate` is the output axis's, in Hz; `plays` says whether the transport tells how far it has played.
     """
 
@@ -193,6 +194,7 @@ class State:
     dropped: int = 0
     ear: Ear = field(default_factory=Quiet)
     utterance: Utterance = field(default_factory=Silent)
+    forgotten: int = 0
     answer: Answer | None = None
     voice: Voice = field(default_factory=Voice)
     history: tuple[Message, ...] = ()

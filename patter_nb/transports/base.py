@@ -44,9 +44,13 @@ class Muted:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Whether somebody listens from now on: a transport may find or lose its loudspeaker in the middle of a session."""
+    """Whether somebody listens from now on: a transport may find or lose its loudspeaker in the middle of a session.
+
+    `greets` False: they are about to say something themselves, and need no greeting.
+    """
 
     listens: bool
+    greets: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,46 @@ async def test_sound_that_a_page_had_not_played_goes_to_the_page_that_takes_its_
         await until(lambda: bodies(session, TurnHeard))
 
 
+async def test_sound_comes_back_to_a_page_that_had_lost_it() -> None:
+    async with shown(llm=ScriptedLLM(["A long answer that is spoken."]), tts=ScriptedTTS()) as (session, page):
+        other = Page(session, "page two")
+        page.tell("sound_on")
+        await session.ask("go")
+        other.tell("sound_on")
+        await until(lambda: any(message["to"] == "page two" for message in page.got("sound")))
+        assert [message["to"] for message in page.got("flush")] == ["page one"]
+        page.tell("sound_on")
+        await until(lambda: page.got("sound")[-1]["to"] == "page one")
+        assert [message["to"] for message in page.got("flush")] == ["page one", "page two"]
+
+
+async def test_who_types_first_is_not_greeted_though_the_page_begins_to_sound() -> None:
+    async with shown(llm=ScriptedLLM(["Yes?"]), tts=ScriptedTTS(), first_message="Welcome.") as (session, page):
+        page.tell("sound_on", answering=True)
+        page.tell("typed", text="Hello")
+        await until(lambda: session.turns and session.turns[-1].status == "completed")
+        assert [turn.source for turn in session.turns] == ["typed"]
+
+
+async def test_an_agent_without_a_voice_greets_at_once() -> None:
+    async with shown(llm=ScriptedLLM([]), first_message="Welcome.") as (session, _):
+        assert [(turn.source, turn.agent_text) for turn in session.turns] == [("greeting", "Welcome.")]
+
+
+async def test_words_spoken_before_stop_are_in_no_later_turn() -> None:
+    parts: dict[str, Any] = {"stt": ScriptedSTT(["first words", "second words"]), "vad": RecordedVAD.speaking((0, 800), (1200, 2000))}
+    async with shown(llm=ScriptedLLM(["Fine."]), **parts) as (session, page):
+        for number in range(20):
+            page.speak(2 * number)
+        await until(lambda: session.state == "listening")
+        page.tell("stop")
+        await until(lambda: bodies(session, PersonHungUp))
+        for number in range(20, 150):
+            page.speak(2 * number)
+        await until(lambda: session.turns and session.turns[-1].status == "completed")
+        assert [turn.user_text for turn in session.turns] == ["second words"]
+
+
 async def test_with_the_page_gone_everything_counts_as_heard() -> None:
     async with shown(llm=ScriptedLLM(["A long answer."]), tts=ScriptedTTS()) as (session, page):
         page.tell("sound_on")
@@ -186,6 +226,7 @@ async def test_trouble_of_the_page_is_in_the_log_and_on_screen() -> None:
 async def test_a_malformed_message_is_reported_and_the_session_goes_on(content: dict[str, Any]) -> None:
     async with shown(llm=ScriptedLLM(["Fine."])) as (session, page):
         page.tell("sound_on")
+        await until(lambda: bodies(session, ListenerChanged))
         page.tell(content.pop("kind", "frames"), **content)
         await until(lambda: bodies(session, StageFailed))
         assert (await session.ask("go")).agent_text == "Fine."

@@ -139,10 +139,19 @@ async def test_an_answer_to_its_own_question_is_taken_up(llm: LocalLLM, request_
     assert call(await answer(llm, user(request_), {"role": "assistant", "content": asked}, user(reply_))) == expected
 
 
+@pytest.mark.parametrize("saying", ["Never mind.", "Thanks, bye.", "What is the capital of France?", "Tell me a joke", "Good night!"])
+async def test_its_own_question_is_dropped_by_whoever_says_something_else(llm: LocalLLM, saying: str) -> None:
+    asked = spoken(await answer(llm, user("What's the weather?")))
+    chunks = await answer(llm, user("What's the weather?"), {"role": "assistant", "content": asked}, user(saying))
+    assert call(chunks) is None
+    assert "Please tell me" not in spoken(chunks)
+
+
 async def test_a_question_is_no_value(llm: LocalLLM) -> None:
     opening = tool("opening_hours", "Tell when the museum is open.", {"day": {"type": "string"}})
     opening = {**opening, "x-examples": ["Is the museum open on Tuesday?", "When can I come on Friday?"]}
-    assert spoken(await answer(llm, user("When are you open?"), tools=[opening])) == "I can tell when the museum is open. Please tell me the day."
+    asked = spoken(await answer(llm, user("When are you open?"), tools=[opening]))
+    assert asked == "I can tell when the museum is open. Please tell me the day."
     assert call(await answer(llm, user("Are you open on Monday?"), tools=[opening])) == ("opening_hours", {"day": "Monday"})
 
 

@@ -36,6 +36,8 @@ export function talkBar({ store, talk }) {
     const reason = noTalkBecause(store);
     talkButton.disabled = reason !== "";
     setAttribute(talkButton, "title", reason || null);
+    muteButton.disabled = reason !== "";
+    stopButton.disabled = isOver(store);
     setAttribute(talkButton, "aria-pressed", String(microphone.state === "open"));
     setAttribute(muteButton, "aria-pressed", String(picture.muted));
     soundButton.hidden = !canSound(store) || (store.soundOn && !store.soundBlocked);
@@ -44,6 +46,11 @@ export function talkBar({ store, talk }) {
   }
 
   return { element, update, dispose: meter.dispose };
+}
+
+/** @param {import("./store.js").ConsoleStore} store */
+function isOver({ live, picture }) {
+  return !live || picture.state === "stopped";
 }
 
 /**
@@ -59,8 +66,9 @@ function noTalkBecause({ live, picture, hearsPages }) {
 }
 
 /** @param {import("./store.js").ConsoleStore} store */
-function canSound({ live, picture, hearsPages }) {
-  return live && hearsPages && picture.state !== "stopped" && Boolean(picture.runs.speaks || picture.runs.engine);
+function canSound(store) {
+  const { picture, hearsPages } = store;
+  return !isOver(store) && hearsPages && Boolean(picture.runs.speaks || picture.runs.engine);
 }
 
 /**

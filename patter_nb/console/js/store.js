@@ -153,7 +153,7 @@ export class ConsoleStore {
     }
     if (content.kind === "batch") this.#takeBatch(content);
     else if (content.kind === "snapshot") this.#takeSnapshot(content);
-    else if (content.kind === "older") this.#takeOlder(content);
+    else if (content.kind === "older") content.to === this.page && this.#takeOlder(content);
     else this.#hearers.tell(content, buffers);
     this.changed();
   }

@@ -95,8 +95,9 @@ export class Talk {
     this.#store.tell({ kind: "stop" });
   }
 
-  async enableSound() {
-    if (!this.#silent) await this.#guard(() => this.#voice.wake());
+  /** @param {boolean} [answering] whether it is for an answer to what the person is just saying */
+  async enableSound(answering = false) {
+    if (!this.#silent) await this.#guard(() => this.#voice.wake(answering));
   }
 
   /**
@@ -161,9 +162,9 @@ export class Talk {
   async #wakeForAnswer() {
     const { speaks, engine } = this.#store.picture.runs;
     if (speaks === null && !engine) return;
-    if (this.#store.soundBlocked) return void this.enableSound();
+    if (this.#store.soundBlocked) return void this.enableSound(true);
     const patience = new Promise((resolve) => setTimeout(resolve, WAKE_PATIENCE_MS));
-    await Promise.race([this.enableSound(), patience]);
+    await Promise.race([this.enableSound(true), patience]);
   }
 
   /** The kernel may mute too, may make the session half-duplex, may come back, and may be gone: then nobody hears, and nothing listens. */

@@ -41,11 +41,12 @@ export class SessionVoice {
   /**
    * Let sound begin; to be called while a click or a key is handled. Where the browser does not let it yet the kernel sends it all the
    * same, and it waits here. Throws the engine's AudioFault.
+   * @param {boolean} answering whether it is for an answer to what the person is just saying, so that they need no greeting
    */
-  async wake() {
+  async wake(answering) {
     await this.#engine.wake();
     this.#readState();
-    this.#store.tell({ kind: "sound_on" });
+    this.#store.tell({ kind: "sound_on", answering });
     this.isOn();
   }
 

@@ -103,6 +103,8 @@ class Choosing:
         """The tool that was asked about just before, with what `request` adds to what had been said for it."""
         if len(messages) < _WITH_A_QUESTION or messages[-2].get("role") != "assistant":
             return None
+        if self._manners.of(request) is not None or text_of(messages[-1]).rstrip().endswith("?"):
+            return None
         asked, before = text_of(messages[-2]), self._encoder.read(bare(text_of(messages[-3])))
         for tool in tools.values():
             if not asked.startswith(reply.question_of(tool)):
@@ -110,7 +112,8 @@ class Choosing:
             arguments = self._filled(tool, before, tally)
             missing = [argument for argument in tool.arguments if argument.required and argument.name not in arguments]
             if missing and reply.ask_for(tool, [argument.name for argument in missing]) == asked:
-                return tool, {**arguments, **self._slots.fill_bare(tool, [argument.name for argument in missing], request)}
+                found = self._slots.fill_bare(tool, [argument.name for argument in missing], request)
+                return (tool, {**arguments, **found}) if found else None
         return None
 
     def _continued(

@@ -1,4 +1,4 @@
-"""What is said to nobody's tool: a greeting, thanks, a farewell, or the question what the agent can do. Each has a kind answer.
+"""What is said to nobody's tool: a greeting, thanks, a farewell, a no, or the question what the agent can do. Each has a kind answer.
 
 They are known by their likeness to a few sentences of the kind, as the encoder sees them, and only where no tool is meant.
 """
@@ -12,12 +12,13 @@ from patter_nb.llm.local.encoder import Encoder, Reading, bare
 
 __all__ = ["Manner", "Manners"]
 
-Manner: TypeAlias = Literal["greeting", "thanks", "farewell", "abilities"]
+Manner: TypeAlias = Literal["greeting", "thanks", "farewell", "abilities", "refusal"]
 
 _SAYINGS: Final[Mapping[Manner, tuple[str, ...]]] = {
     "greeting": ("Hello", "Hi there, how are you?", "Good morning", "Hey, are you there?", "Nice to meet you"),
     "thanks": ("Thank you", "Thanks a lot, that's great", "Thank you so much for your help"),
-    "farewell": ("Goodbye", "Bye bye", "See you later, that's all for today"),
+    "farewell": ("Goodbye", "Bye bye", "See you later, that's all for today", "Good night", "Thanks, bye"),
+    "refusal": ("Never mind", "Forget it", "No thank you", "No, cancel that", "No, I changed my mind"),
     "abilities": ("What can you do?", "How can you help me?", "What are you able to do?", "Who are you?", "What should I ask you?"),
 }
 _LIKE: Final = 0.7

@@ -31,6 +31,8 @@ def kindly(manner: Manner | None, tools: Sequence[ToolView]) -> str:
             return "You're welcome."
         case "farewell":
             return "Goodbye!"
+        case "refusal":
+            return "All right."
         case "abilities":
             return able
     return f"I'm afraid I can't help with that. {able}"

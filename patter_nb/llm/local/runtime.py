@@ -98,7 +98,7 @@ def chat_template(path: Path) -> str:
     """
     if not path.is_file():
         raise ModelNotFound(
-            f"There is no model file {path}.", provider="local", hint="Run `patter-nb download`, or give the path of a GGUF file."
+            f"There is no model file {path}.", provider="local", hint="Check the path. LocalLLM() needs none, after `patter-nb download`."
         )
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":

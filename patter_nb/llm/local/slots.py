@@ -30,6 +30,8 @@ _PASSED_OVER, _NOT_AMONG_WORDS = -6.0, -2.2
 _UNLIKELY: Final = -12.0
 _LEAST_LIKE: Final = -0.18
 """A text whose words are less like the values shown is none; of 103 right ones in bench/tool_choice the least like has -0.15."""
+_LIKE_A_VALUE: Final = 0.25
+"""An answer to a question is so like a value that was shown: "Rome" is 0.5 like "Oslo", "Tell me a joke" 0.2."""
 _SHORT_ANSWER: Final = 4
 """Words; a longer one is more than the value that was asked for."""
 
@@ -85,11 +87,18 @@ class SlotFiller:
 
     def fill_bare(self, tool: ToolView, names: Sequence[str], answer: Reading) -> dict[str, Any]:
         """What `answer`, to the question for these arguments, says for them. One text that is asked for may be all of a short answer."""
-        wanted = tuple(argument for argument in tool.arguments if argument.name in names)
+        wanted = tuple(argument for argument in tool.arguments if argument.name in names and self._could_be(tool, argument, answer))
         filled = self.guess(replace(tool, arguments=wanted), answer)
         if filled.missing and len(wanted) == 1 and wanted[0].kind == "string" and 0 < len(answer.places) <= _SHORT_ANSWER:
             return {wanted[0].name: answer.text.strip(" .!?")}
         return filled.arguments
+
+    def _could_be(self, tool: ToolView, argument: Argument, answer: Reading) -> bool:
+        """Whether `answer` is at all like what the examples show for a text."""
+        values = [str(value) for example in tool.examples if (value := (example.arguments or {}).get(argument.name)) is not None]
+        if argument.kind != "string" or not values:
+            return True
+        return max(float(answer.sentence @ self._read(value).sentence) for value in values) >= _LIKE_A_VALUE
 
     def named(self, tool: ToolView, request: Reading) -> Mapping[str, Candidate]:
         """The values that are plainly named: words more like those that fill the argument in the examples than like any other there."""

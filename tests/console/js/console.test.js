@@ -178,7 +178,7 @@ describe("the transcript", () => {
     const row = document.querySelector("article");
     theButton("Show 1 earlier turn").click();
     expect(ears.told("older")).toMatchObject([{ before: 2 }]);
-    screen.emit("msg:custom", { kind: "older", turns: [{ id: 1, user: "one" }], older: 0 });
+    screen.emit("msg:custom", { kind: "older", to: ears.told("older")[0]?.page, turns: [{ id: 1, user: "one" }], older: 0 });
     paint();
     expect(text("article .patter-row:first-child .patter-words")).toEqual(["one", "two"]);
     expect(document.querySelectorAll("article")[1]).toBe(row);

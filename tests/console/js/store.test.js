@@ -78,7 +78,8 @@ describe("pictures", () => {
 
   it("keep the older turns that are here", () => {
     const { screen, store, kernel } = session({ older: 2, turns: [{ id: 3 }] });
-    kernel.says({ kind: "older", turns: [{ id: 1, user: "first" }, { id: 2 }], older: 0 });
+    kernel.says({ kind: "older", to: "another page", turns: [{ id: 1, user: "not asked for" }], older: 0 });
+    kernel.says({ kind: "older", to: "this page", turns: [{ id: 1, user: "first" }, { id: 2 }], older: 0 });
     expect(store.picture.turns.map(({ id }) => id)).toEqual([1, 2, 3]);
     screen.emit("comm_live_update", (screen.comm_live = false));
     screen.emit("comm_live_update", (screen.comm_live = true));
@@ -149,7 +150,7 @@ describe("what is malformed", () => {
     ["chunks of another form", { kind: "batch", seq: 0, ops: [["chunks", 1, ["text"]]] }],
     ["a piece out of order", { kind: "batch", seq: 0, ops: [["piece", 1, 4, piece("x")]] }],
     ["a batch without changes", { kind: "batch", seq: 0 }],
-    ["older turns that are none", { kind: "older", turns: [{ user: "x" }], older: 0 }],
+    ["older turns that are none", { kind: "older", to: "this page", turns: [{ user: "x" }], older: 0 }],
   ])("becomes a card: %s", (_, message) => {
     const error = vi.spyOn(console, "error").mockImplementation(() => {});
     const { store, kernel } = session({ turns: [{ id: 1 }] });

@@ -107,6 +107,7 @@ export class PlaybackRing {
     const { position } = this;
     this.#cut();
     this.#head = this.#last = null;
+    this.#end = position;
     this.#offset = this.queued = 0;
     this.#level = this.#fade;
     this.paused = false;
