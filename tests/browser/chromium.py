@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from lab_server import INSECURE_HOST
 from page_sound import Echo, script
 
 if TYPE_CHECKING:
@@ -37,6 +38,23 @@ class Setup:
     width: int = 1280
     height: int = 900
     flags: Sequence[str] = ()
+    insecure: bool = False
+    """The page is opened over plain http by a name that is not this computer's: browsers call that an insecure origin."""
+    policy: str = ""
+    """The Permissions-Policy under which the page is shown, as a front end that has the page in a frame of its own may do."""
+
+
+COUNT_MICROPHONES = """(() => {
+  if (!window.isSecureContext) return;
+  const tracks = [];
+  const { getUserMedia } = MediaDevices.prototype;
+  MediaDevices.prototype.getUserMedia = async function (constraints) {
+    const stream = await getUserMedia.call(this, constraints);
+    tracks.push(...stream.getTracks());
+    return stream;
+  };
+  window.__microphones = () => tracks.filter(({ readyState }) => readyState === "live").length;
+})()"""
 
 
 class OpenBrowser(Protocol):
@@ -56,6 +74,8 @@ async def chromium(setup: Setup, silence: Path) -> AsyncIterator[BrowserContext]
     from playwright.async_api import async_playwright
 
     flags = [*ALWAYS, *_microphone(setup.microphone, silence), *setup.flags]
+    if setup.insecure:
+        flags.append(f"--host-resolver-rules=MAP {INSECURE_HOST} 127.0.0.1")
     if setup.autoplay:
         flags.append("--autoplay-policy=no-user-gesture-required")
     async with async_playwright() as playwright:
@@ -63,6 +83,7 @@ async def chromium(setup: Setup, silence: Path) -> AsyncIterator[BrowserContext]
         try:
             context = await browser.new_context(viewport={"width": setup.width, "height": setup.height})
             await context.add_init_script(script(setup.echo))
+            await context.add_init_script(COUNT_MICROPHONES)
             yield context
         finally:
             await browser.close()

@@ -77,8 +77,10 @@ async def lab(lab_server: LabServer, browser: OpenBrowser, request: pytest.Fixtu
     async with AsyncExitStack() as stack:
 
         async def open(*cells: str, **setup: Any) -> Lab:
-            context = await browser(Setup(**setup))
-            opened.append(await stack.enter_async_context(notebook_open(context, lab_server, f"{name}-{len(opened)}", cells)))
+            wanted = Setup(**setup)
+            context = await browser(wanted)
+            notebook = notebook_open(context, lab_server, f"{name}-{len(opened)}", cells, insecure=wanted.insecure, policy=wanted.policy)
+            opened.append(await stack.enter_async_context(notebook))
             return opened[-1]
 
         yield open

@@ -24,7 +24,7 @@ from lab_server import LabServer
 from page_sound import Played, Sound, mixed, tracks
 
 if TYPE_CHECKING:
-    from playwright.async_api import BrowserContext, CDPSession, ConsoleMessage, Error, Locator, Page, WebSocket
+    from playwright.async_api import BrowserContext, CDPSession, ConsoleMessage, Error, Locator, Page, Route, WebSocket
 
 SCREENSHOTS = Path(os.environ.get("PATTER_SCREENSHOTS") or Path(__file__).parent / ".screenshots")
 PATIENCE_S = 30.0
@@ -194,10 +194,15 @@ class Lab:
         """The value of a Python `expression` in the notebook's kernel, if it is made of literals."""
         return ast.literal_eval(await self.execute(f"print(repr({expression}), end='')"))
 
+    async def microphones(self) -> int:
+        """How many microphones are open in the page."""
+        return int(await self.js("() => window.__microphones?.() ?? 0"))
+
     async def theme(self, name: Literal["light", "dark"]) -> None:
-        """Switch JupyterLab's theme."""
+        """Switch JupyterLab's theme, and wait until the page is seen again."""
         await self.command("apputils:change-theme", theme=f"JupyterLab {name.capitalize()}")
         await self.until("(light) => document.body.dataset.jpThemeLight === light", str(name == "light").lower())
+        await self.until("() => document.getElementById('jupyterlab-splash') === null")
 
     async def resize(self, width: int, height: int = 900) -> None:
         """Give the page this size in CSS pixels."""
@@ -269,7 +274,9 @@ class OpenLab(Protocol):
 
 
 @asynccontextmanager
-async def notebook_open(context: BrowserContext, server: LabServer, name: str, cells: Sequence[str]) -> AsyncIterator[Lab]:
+async def notebook_open(
+    context: BrowserContext, server: LabServer, name: str, cells: Sequence[str], *, insecure: bool = False, policy: str = ""
+) -> AsyncIterator[Lab]:
     """JupyterLab with a new notebook of these code cells, its kernel idle, until the end of the block."""
     notebook = server.notebooks / f"{name}.ipynb"
     notebook.write_text(json.dumps(_notebook(cells)), "utf-8")
@@ -277,12 +284,20 @@ async def notebook_open(context: BrowserContext, server: LabServer, name: str, c
     page = await context.new_page()
     lab = Lab(page, await context.new_cdp_session(page), server, notebook)
     try:
-        await page.goto(server.address(f"lab/workspaces/{name}/tree/{notebook.name}"))
+        if policy:
+            await context.grant_permissions(["local-network-access"])  # a page that came by a route counts as one from elsewhere
+            await page.route("**/lab/workspaces/**", lambda route: _under_policy(route, policy))
+        await page.goto(server.address(f"lab/workspaces/{name}/tree/{notebook.name}", insecure=insecure))
         await lab.idle()
         await lab.command("application:toggle-left-area")  # the list of files; in a narrow page it would take all the room
         yield lab
     finally:
         await lab.close()
+
+
+async def _under_policy(route: Route, policy: str) -> None:
+    response = await route.fetch()
+    await route.fulfill(response=response, headers={**response.headers, "permissions-policy": policy})
 
 
 async def _client(connection_file: Path) -> AsyncKernelClient:

@@ -6,11 +6,12 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,16 @@ import httpx
 START_S = 60
 """A start takes 2 s here; on a machine that is busy with other tests it takes many."""
 
+INSECURE_HOST = "lab.test"
+"""A name by which the server answers, too, if the browser is told that it means this computer."""
+
 SERVER = {
     "ServerApp": {
         "ip": "127.0.0.1",
         "port": 0,
         "open_browser": False,
         "allow_root": True,
+        "local_hostnames": ["localhost", INSECURE_HOST],
     },
 }
 LAB = {
@@ -55,14 +60,25 @@ class LabServer:
     runtime: Path
     settings: Path
     log: Path
+    process: subprocess.Popen[bytes]
 
-    def address(self, path: str) -> str:
+    def address(self, path: str, *, insecure: bool = False) -> str:
         """`path` ("lab/tree/a.ipynb") as a URL that opens without a login."""
-        return f"{self.url}{path}?token={self.token}"
+        url = self.url.replace("127.0.0.1", INSECURE_HOST) if insecure else self.url
+        return f"{url}{path}?token={self.token}"
 
     def api(self) -> httpx.AsyncClient:
         """A client of the server's REST API, whose paths begin with api/."""
         return httpx.AsyncClient(base_url=self.url, headers={"Authorization": f"token {self.token}"}, timeout=START_S)
+
+    @asynccontextmanager
+    async def gone(self) -> AsyncIterator[None]:
+        """The server stands still for as long as the block takes; its kernels go on."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def forget_settings(self) -> None:
         """Back to the settings that every test begins with: JupyterLab's own, and a restart of the kernel asks no questions."""
@@ -85,7 +101,7 @@ def running_lab(home: Path) -> Iterator[LabServer]:
         process = subprocess.Popen(command, env=_environment(home), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
     try:
         url = _answering(process, home / "runtime" / f"jpserver-{process.pid}.json", log)
-        server = LabServer(url, token, notebooks, home / "runtime", home / "settings", log)
+        server = LabServer(url, token, notebooks, home / "runtime", home / "settings", log, process)
         server.forget_settings()
         yield server
     finally:
