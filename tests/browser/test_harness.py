@@ -12,7 +12,7 @@ from page_sound import Echo, Sound
 
 from patter_nb.audio.wav import read_wav
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 TELEPHONE = '''
 import anywidget
