@@ -105,7 +105,10 @@ class TurnPicture:
         self.told["chunks"].append([chunk.type, words])
         if not (ops and ops[-1][:2] == ["chunks", self._turn.id]):
             ops.append(["chunks", self._turn.id, []])
-        ops[-1][2].append([chunk.type, words])
+        runs = ops[-1][2]
+        if not (runs and runs[-1][0] == chunk.type):
+            runs.append([chunk.type])
+        runs[-1].append(words)
         if chunk.type == "tool_call":
             self._stream_call(place, chunk, ops)
 

@@ -87,7 +87,7 @@ def applied(picture: dict[str, Any], ops: list[list[Any]]) -> dict[str, Any]:
                 tool = turns[rest[0]]["tools"][rest[1]]
                 tool["arguments"] += rest[2]
             case "chunks":
-                turns[rest[0]]["chunks"] += rest[1]
+                turns[rest[0]]["chunks"] += [[kind, text] for kind, *texts in rest[1] for text in texts]
             case _:
                 raise AssertionError(f"unknown operation {verb}")
     return picture

@@ -91,12 +91,15 @@ async def test_two_thousand_chunks_are_few_messages_and_none_is_dropped() -> Non
     async with shown(llm=ScriptedLLM([[LLMChunk("text", content=word) for word in words]])) as (session, page):
         before = len(page.got("batch"))
         await session.ask("go")
-        await until(lambda: sum(len(op[2]) for batch in page.got("batch") for op in batch["ops"] if op[0] == "chunks") == 2000)
+        await until(lambda: copy_of(page)["turns"] and len(copy_of(page)["turns"][-1]["chunks"]) == 2000)
         batches = page.got("batch")[before:]
         assert "".join(text for _, text in copy_of(page)["turns"][-1]["chunks"]) == "".join(words)
         assert len(batches) < 100
         chunks = [op for batch in batches for op in batch["ops"] if op[0] == "chunks"]
-        assert len(json.dumps(chunks)) < 100_000
+        assert len(json.dumps(chunks)) < 50_000
+        for batch in batches:
+            pieces = [tuple(op[1:3]) for op in batch["ops"] if op[0] == "piece"]
+            assert len(pieces) == len(set(pieces)), "a piece is told as it is, not as it was in between"
 
 
 async def test_the_greeting_waits_for_somebody_to_listen() -> None:

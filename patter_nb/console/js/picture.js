@@ -43,6 +43,9 @@ const isTool = recordOf({
 });
 /** @param {unknown} value */
 const isChunk = (value) => isList(value) && value.length === 2 && isText(value[0]) && isText(value[1]);
+/** Chunks of one kind: the kind, and their texts. @param {unknown} value */
+const isRun = (value) => isList(value) && value.length >= 2 && value.every(isText);
+const areRuns = listOf(isRun);
 /** @param {unknown} value */
 const isHint = (value) => value === undefined || value === null || isText(value);
 const isError = recordOf({ type: isText, message: isText, hint: isHint });
@@ -213,9 +216,9 @@ export function applyOp(picture, op) {
  */
 function applyToTurn(turn, name, given, op) {
   if (name === "chunks") {
-    const [entries] = given;
-    check(TURN_FIELDS.chunks?.(entries), "chunks of another form", op);
-    for (const entry of /** @type {ChunkEntry[]} */ (entries)) turn.chunks.push(entry);
+    const [runs] = given;
+    check(areRuns(runs), "chunks of another form", op);
+    for (const [kind, ...texts] of /** @type {[string, ...string[]][]} */ (runs)) for (const text of texts) turn.chunks.push([kind, text]);
     return;
   }
   const [index, value] = /** @type {[number, any]} */ (given);

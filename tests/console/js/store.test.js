@@ -28,7 +28,7 @@ describe("batches", () => {
       ["arguments", 1, 0, '{"a"'],
       ["arguments", 1, 0, ": 1}"],
       ["chunks", 1, [["text", "It"]]],
-      ["chunks", 1, [["text", " is"], ["reasoning", "hm"]]],
+      ["chunks", 1, [["text", " is", " dry"], ["reasoning", "hm"]]],
       ["turn", 1, { status: "completed", heard: "It is." }],
       ["fault", { id: 1, stage: "llm", type: "ServerError", message: "It broke.", turn: 1, status: 500, provider: "openai" }],
     );
@@ -36,7 +36,7 @@ describe("batches", () => {
     expect(turn).toMatchObject({ id: 1, source: "speech", user: "What is it?", status: "completed", heard: "It is.", first_ms: null });
     expect(turn?.pieces).toEqual([piece("It is.", { start: 0, stop: 80 })]);
     expect(turn?.tools[0]?.arguments).toBe('{"a": 1}');
-    expect(turn?.chunks).toEqual([["text", "It"], ["text", " is"], ["reasoning", "hm"]]);
+    expect(turn?.chunks).toEqual([["text", "It"], ["text", " is"], ["text", " dry"], ["reasoning", "hm"]]);
     expect(store.picture.faults).toEqual([
       { id: 1, stage: "llm", type: "ServerError", message: "It broke.", hint: null, turn: 1, detail: "status: 500\nprovider: openai" },
     ]);
@@ -148,6 +148,7 @@ describe("what is malformed", () => {
     ["an unknown change", { kind: "batch", seq: 0, ops: [["twist", 1, 0, "x"]] }],
     ["a turn that is not here", { kind: "batch", seq: 0, ops: [["chunks", 9, [["text", "x"]]]] }],
     ["chunks of another form", { kind: "batch", seq: 0, ops: [["chunks", 1, ["text"]]] }],
+    ["chunks without a text", { kind: "batch", seq: 0, ops: [["chunks", 1, [["text"]]]] }],
     ["a piece out of order", { kind: "batch", seq: 0, ops: [["piece", 1, 4, piece("x")]] }],
     ["a batch without changes", { kind: "batch", seq: 0 }],
     ["older turns that are none", { kind: "older", to: "this page", turns: [{ user: "x" }], older: 0 }],
