@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +24,7 @@ from microphone import Recordings
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext
 
+HERE = Path(__file__).parent
 REPORTS = pytest.StashKey[dict[str, pytest.TestReport]]()
 
 
@@ -31,6 +33,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     item.stash.setdefault(REPORTS, {})[report.when] = report
     return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Once more where it failed: a fake microphone plays on whether or not a busy machine keeps up with it. What is broken fails twice."""
+    for item in items:
+        if item.path.parent == HERE:
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 @pytest.fixture(scope="session")

@@ -79,6 +79,7 @@ async def test_who_speaks_into_the_answer_silences_it(lab: OpenLab, record: Reco
     await page.screenshot("interrupted")
 
 
+@pytest.mark.slow
 async def test_a_slammed_door_pauses_the_answer_and_loses_nothing_of_it(lab: OpenLab, record: Recordings) -> None:
     slam = (12000 * np.exp(-np.arange(RATE // 5) / 1500) * np.random.default_rng(1).uniform(-1, 1, RATE // 5)).astype(np.int16)
     page = await lab(GUIDE, "session", microphone=await record(1.0, "Tell me about the museum.", 8.0, (slam, RATE), 30.0))
@@ -95,6 +96,7 @@ async def test_a_slammed_door_pauses_the_answer_and_loses_nothing_of_it(lab: Ope
         assert word in text
 
 
+@pytest.mark.slow
 async def test_the_agents_own_echo_does_not_interrupt_it(lab: OpenLab, record: Recordings) -> None:
     microphone = await record(1.0, "Tell me about the museum.", 40.0)
     page = await lab(GUIDE, "session", microphone=microphone, echo=Echo(delay_ms=80, loss_db=24))
