@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 import os
 import sys
@@ -35,6 +37,7 @@ __all__ = [
     "frame",
     "heard_frames",
     "load",
+    "passed",
     "percentile",
     "python_with",
     "running_kernel",
@@ -94,10 +97,15 @@ async def console(*cells: str, microphone: Any = None, nodelay: bool = False) ->
                     raise RuntimeError("the server has not loaded patter_nb.console.nodelay")
 
 
+async def passed(page: Lab, seconds: float) -> None:
+    """Let time pass, and the kernel be asked for nothing now and then: of a client that reads nothing for long, answers get lost."""
+    for left in np.arange(seconds, 0, -5.0):
+        await asyncio.sleep(min(left, 5.0))
+        await page.value("0")
+
+
 async def heard_frames(page: Lab) -> tuple[int, int, Any]:
     """What the page's only audio context has put out: its rate, the number of its first frame, and the samples."""
-    import base64
-
     blocks = await page.js("() => window.__heard(0)")
     contexts = {block["context"] for block in blocks}
     if len(contexts) != 1:

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 import numpy as np
-from harness import WATCH_PLAYER, Lab, console, figure, heard_frames, load, percentile
+from harness import WATCH_PLAYER, Lab, console, figure, heard_frames, load, passed, percentile
 
 SERVE = """
 voice = NoiseTTS({seconds}, lead_s=0.4)
@@ -59,14 +59,14 @@ async def measure(seconds: float, paced_s: float, *, nodelay: bool) -> None:
         await asyncio.sleep(3)
         await page.js(WATCH_PLAYER)
         since = await page.value("len(arrivals.rows)")
-        await asyncio.sleep(seconds)
+        await passed(page, seconds)
         alone = await arrivals(page, since)
         tell(f"microphone alone, one way, {wire}", alone, ONE_WAY_MS)
         figure(f"frames lost or out of order in {seconds:.0f} s, {wire}", f"{missing(alone)} of {len(alone) * 2}", "0")
         await page.execute("asking = asyncio.ensure_future(session.ask('go on'))")
         await asyncio.sleep(1)
         since = await page.value("len(arrivals.rows)")
-        await asyncio.sleep(paced_s - 2)
+        await passed(page, paced_s - 2)
         duplex = await arrivals(page, since)
         tell(f"while sound is played, one way, {wire}", duplex, DUPLEX_NODELAY_MS if nodelay else DUPLEX_MS)
         await asyncio.sleep(3)

@@ -86,9 +86,9 @@ class Picture:
         return {**self._top, "older": len(turns) - len(shown), "turns": shown, "faults": self._faults}
 
     def settled(self) -> dict[str, Json]:
-        """The whole picture without chunks, small enough to be kept."""
+        """The whole picture, small enough to be kept: without chunks, and of what was heard already not piece by piece."""
         whole = self.whole()
-        turns = [{**turn, "pieces": [*turn["pieces"]], "tools": [*turn["tools"]], "chunks": []} for turn in whole["turns"]]
+        turns = [{**turn, "pieces": _joined(turn), "tools": [*turn["tools"]], "chunks": []} for turn in whole["turns"]]
         return {**whole, "turns": turns, "faults": [*whole["faults"]]}
 
     def older(self, before: int) -> tuple[list[dict[str, Json]], int]:
@@ -134,6 +134,23 @@ class Picture:
         if self._top[name] != value:
             self._top[name] = value
             self._ops.append(["set", name, value])
+
+
+def _joined(turn: dict[str, Json]) -> list[dict[str, Json]]:
+    """The pieces of a turn; where it is settled how far they were heard, those of one kind in one."""
+    if turn["heard"] is None:
+        return list(turn["pieces"])
+    joined: list[dict[str, Json]] = []
+    for piece in turn["pieces"]:
+        if joined and joined[-1]["kind"] == piece["kind"]:
+            last = joined[-1]
+            start = piece["start"] if last["start"] is None else last["start"]
+            stop = last["stop"] if piece["stop"] is None else piece["stop"]
+            text, done = last["text"] + piece["text"], last["done"] and piece["done"]
+            joined[-1] = {**last, "text": text, "start": start, "stop": stop, "done": done}
+        else:
+            joined.append(piece)
+    return joined
 
 
 def _chip(part: object) -> dict[str, Json]:

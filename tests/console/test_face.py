@@ -305,3 +305,15 @@ async def test_what_a_page_tells_after_the_end_starts_nothing_and_is_kept_nowher
     await until(lambda: len(page.got("snapshot")) == 2)
     assert asyncio.all_tasks() == before
     assert not page.face._transport._arrivals  # type: ignore[union-attr]
+
+
+async def test_what_is_kept_of_a_turn_is_its_text_in_one_piece_once_it_was_heard() -> None:
+    async with shown(llm=ScriptedLLM(["One. Two.", "Three. Four."]), tts=ScriptedTTS()) as (session, page):
+        page.tell("sound_on")
+        await session.ask("first")
+        page.tell("played", position=len(session.audio.spoken))
+        await until(lambda: page.face.screen.picture["turns"] and page.face.screen.picture["turns"][0]["heard"])
+        (kept,) = page.face.screen.picture["turns"]
+        pieces = copy_of(page)["turns"][0]["pieces"]
+        assert len(pieces) == 2
+        assert kept["pieces"] == [{**pieces[0], "text": "One. Two.", "stop": pieces[1]["stop"]}]
