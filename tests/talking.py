@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -54,6 +55,13 @@ def one_utterance() -> RecordedVAD:
 def bodies(session: Session, *kinds: type[Body]) -> list[Any]:
     """The bodies of the events of these kinds, in order."""
     return [event.body for event in session.events.of(*kinds)]
+
+
+def share_heard(said: str, heard: str) -> float:
+    """How many of the words of `said` are among those of `heard`: a small recogniser mishears one now and then, and spells 19 out."""
+    words = re.findall(r"[a-z']+", said.lower())
+    found = set(re.findall(r"[a-z']+", heard.lower()))
+    return sum(word in found for word in words) / len(words)
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -7,6 +7,7 @@ import pytest
 from lab_page import Lab, OpenLab
 from microphone import RATE, Recordings
 from page_sound import Echo
+from talking import share_heard
 
 pytestmark = [pytest.mark.browser, pytest.mark.models]
 
@@ -58,7 +59,7 @@ async def test_a_spoken_question_is_answered_aloud(lab: OpenLab, record: Recordi
     said = await page.value("session.turns[-1].agent_text")
     assert "London" in said
     assert await page.value("session.turns[-1].heard_text") == said
-    assert "london" in (await (await page.heard()).text()).lower()
+    assert share_heard(said, await (await page.heard()).text()) >= 0.7
     assert await page.value("session.turns[-1].tool_calls[0].arguments") == {"city": "London"}
     await page.screenshot("spoken")
 
@@ -91,9 +92,7 @@ async def test_a_slammed_door_pauses_the_answer_and_loses_nothing_of_it(lab: Ope
 
     await page.until(heard, timeout_s=60)
     assert await page.value("(len(session.turns), session.turns[0].status)") == (1, "completed")
-    text = (await (await page.heard()).text()).lower()
-    for word in ("museum", "eighteen", "hundred", "paintings", "first floor", "second floor", "letters", "sister"):
-        assert word in text
+    assert share_heard(LONG, await (await page.heard()).text()) >= 0.8
 
 
 @pytest.mark.slow

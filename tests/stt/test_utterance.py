@@ -319,7 +319,11 @@ def test_the_model_goes_with_its_owner() -> None:
         await owner.aclose()
         return weakref.ref(owner._native._loaded)
 
+    before = set(threading.enumerate())
     model = asyncio.run(use())
+    gc.collect()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(20)  # it holds its last piece of work until it has noticed that nobody wants another
     gc.collect()
     assert model() is None
 
