@@ -321,10 +321,12 @@ def test_the_model_goes_with_its_owner() -> None:
 
     before = set(threading.enumerate())
     model = asyncio.run(use())
-    gc.collect()
-    for thread in set(threading.enumerate()) - before:
-        thread.join(20)  # it holds its last piece of work until it has noticed that nobody wants another
-    gc.collect()
+    for _ in range(400):  # its thread holds its last piece of work for a moment longer
+        gc.collect()
+        for thread in set(threading.enumerate()) - before:
+            thread.join(0.05)
+        if model() is None:
+            break
     assert model() is None
 
 
