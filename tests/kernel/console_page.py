@@ -103,4 +103,7 @@ async def shown(kernel: KernelPage, runtime: str, **given: Any) -> ConsolePage:
     page = ConsolePage(kernel, await kernel.widget("Ears"), await kernel.widget("Screen"))
     await page.ready()
     page.tell("talk", facts={"label": "a test"})
+    async with asyncio.timeout(20):
+        while not await page.value("session.transport.speaker is not None"):  # noqa: ASYNC110  # the kernel is asked, which takes its time
+            await asyncio.sleep(0.02)
     return page
