@@ -94,9 +94,16 @@ def adopt(s: Scene, agent: Agent) -> None:
     if hears and isinstance(said, Gathering):
         s.change(utterance=replace(said, asked=0))
         return
-    s.change(utterance=Silent(), ear=s.state.ear if isinstance(s.state.ear, Closed) else Quiet())
-    s.do(StopListening())
-    s.log(UtteranceDropped(" ".join(said.words), "what heard it was replaced"))
+    drop_words(s, "what heard it was replaced")
+
+
+def drop_words(s: Scene, reason: str) -> None:
+    """Whatever the person was saying comes to nothing."""
+    said, ear = s.state.utterance, s.state.ear
+    s.change(utterance=Silent(), ear=ear if isinstance(ear, Closed) else Quiet())
+    if not isinstance(said, Silent):
+        s.do(StopListening())
+        s.log(UtteranceDropped(" ".join(said.words), reason))
 
 
 def check(s: Scene) -> None:

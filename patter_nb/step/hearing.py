@@ -19,9 +19,9 @@ from patter_nb.events import (
     TurnStarted,
     UtteranceDropped,
 )
-from patter_nb.pipeline.endpointing import Closed, Onset, Pausing, Quiet, Voiced, close, hear, reopen, silence_ms
+from patter_nb.pipeline.endpointing import Closed, Onset, Pausing, Voiced, close, hear, reopen, silence_ms
 from patter_nb.pipeline.sentences import speakable
-from patter_nb.step.answering import begin, interrupt
+from patter_nb.step.answering import begin, drop_words, interrupt
 from patter_nb.step.effects import FinalizeWords, Listen, StopListening
 from patter_nb.step.inputs import FrameHeard
 from patter_nb.step.scene import Scene
@@ -101,14 +101,10 @@ def muted(s: Scene, given: Muted) -> None:
 
 
 def forget(s: Scene, reason: str) -> None:
-    """Whatever the person was saying comes to nothing: what speech-to-text has of it is asked for, and dropped as it comes."""
+    """Drop what the person was saying; what speech-to-text has of it is asked for, and dropped as it comes."""
     _finalize_rest(s)
-    said, ear = s.state.utterance, s.state.ear
-    s.change(utterance=Silent(), ear=ear if isinstance(ear, Closed) else Quiet())
-    if not isinstance(said, Silent):
-        s.change(forgotten=s.state.forgotten + said.asked)
-        s.do(StopListening())
-        s.log(UtteranceDropped(" ".join(said.words), reason))
+    s.change(forgotten=s.state.forgotten + s.state.owed_words)
+    drop_words(s, reason)
 
 
 def transcript(s: Scene, given: Transcript) -> None:
