@@ -8,6 +8,7 @@ is no lateness.
 from __future__ import annotations
 
 import heapq
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +20,8 @@ __all__ = ["Inbox", "Sound"]
 
 WAITS_FOR: Final = 25
 """So many messages that came too early are kept for one that is missing; then it counts as lost."""
+LINES: Final = 8
+"""Openings that are remembered: what still comes of one before them is heard twice, or counts as lost."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,11 +48,12 @@ class _Line:
 
 
 class Inbox:
-    """Takes messages in any order; gives frames in order. `lost` counts those that never came."""
+    """Takes messages in any order; gives frames in order. `lost` counts those that never came, `opened` the openings."""
 
     def __init__(self) -> None:
         self.lost = 0
-        self._lines: dict[int, _Line] = {}
+        self.opened = 0
+        self._lines: OrderedDict[int, _Line] = OrderedDict()
         self._given = 0
         self._apart_ms: dict[str, float] = {}
 
@@ -61,11 +65,26 @@ class Inbox:
     def take(self, sound: Sound, arrived_ms: float, now_ms: float) -> list[Frame]:
         """Take in a message that arrived at `arrived_ms` of the session's clock; returns the frames that can be heard at `now_ms`."""
         self.meet(sound.sender, sound.sent_ms, arrived_ms)
-        line = self._lines.setdefault(sound.opening, _Line())
+        frames = [] if sound.opening in self._lines else self._open(sound.opening, now_ms)
+        self._lines.move_to_end(sound.opening)
+        line = self._lines[sound.opening]
         if sound.seq >= line.expected:
             heapq.heappush(line.early, sound)
+        return frames + self._ready(line, WAITS_FOR, now_ms)
+
+    def _open(self, opening: int, now_ms: float) -> list[Frame]:
+        """A microphone is opened: what older ones still kept for a missing message is given now, or it would be heard later."""
+        frames = [frame for line in self._lines.values() for frame in self._ready(line, 0, now_ms)]
+        self.opened += 1
+        self._lines[opening] = _Line()
+        if len(self._lines) > LINES:
+            self._lines.popitem(last=False)
+        return frames
+
+    def _ready(self, line: _Line, waits_for: int, now_ms: float) -> list[Frame]:
+        """The frames of `line` that are next. What is missing before them is lost once more than `waits_for` messages wait."""
         frames: list[Frame] = []
-        while line.early and (line.early[0].seq <= line.expected or len(line.early) > WAITS_FOR):
+        while line.early and (line.early[0].seq <= line.expected or len(line.early) > waits_for):
             ready = heapq.heappop(line.early)
             if ready.seq < line.expected:
                 continue

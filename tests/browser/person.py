@@ -64,7 +64,7 @@ async def until_value(page: Lab, expression: str, *, timeout_s: float = 30) -> A
 
 async def openings(page: Lab) -> int:
     """How many times a microphone has been opened, as far as the kernel knows."""
-    return int(await page.value("len(session.transport._inbox._lines)"))
+    return int(await page.value("session.transport._inbox.opened"))
 
 
 async def lost_frames(page: Lab) -> int:

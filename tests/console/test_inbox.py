@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patter_nb.console.inbox import WAITS_FOR, Inbox, Sound
+from patter_nb.console.inbox import LINES, WAITS_FOR, Inbox, Sound
 
 
 def sound(seq: int, *, opening: int = 1, sent_ms: float | None = None, frames: int = 2, sender: str = "page") -> Sound:
@@ -52,6 +52,25 @@ def test_a_microphone_opened_anew_goes_on_in_the_same_stream() -> None:
     frames = [frame for message in messages for frame in inbox.take(message, 0.0, 0.0)]
     assert values(frames) == [0, 1, 2, 3, 0, 1, 4, 5, 2, 3]
     assert [frame.seq for frame in frames] == list(range(10))
+
+
+def test_what_waited_for_a_lost_message_is_heard_before_a_microphone_that_is_opened_anew() -> None:
+    inbox = Inbox()
+    messages = (sound(0), sound(4), sound(0, opening=2), sound(2), sound(2, opening=2))
+    frames = [frame for message in messages for frame in inbox.take(message, 0.0, 0.0)]
+    assert values(frames) == [0, 1, 4, 5, 0, 1, 2, 3]
+    assert (inbox.lost, inbox.opened) == (2, 2)
+
+
+def test_however_often_it_is_opened_little_is_remembered() -> None:
+    inbox = Inbox()
+    for opening in range(100):
+        for at in range(3):
+            assert len(inbox.take(sound(2 * at, opening=opening), 0.0, 0.0)) == 2
+        assert len(inbox.take(sound(2 * opening, opening=-1), 0.0, 0.0)) == 2, "one that goes on is not forgotten"
+    assert inbox.opened == 101
+    assert inbox.lost == 0
+    assert len(inbox._lines) <= LINES
 
 
 def test_lateness_is_what_the_clocks_differ_by_more_than_at_best() -> None:
