@@ -36,6 +36,8 @@ BEAT_S: Final = 0.5
 BUSY_S: Final = 0.5
 """A loop that comes back later than this was blocked, and the page is told for how long."""
 FRAME_BYTES: Final = 2 * FRAME_SAMPLES
+LAST_WORD: Final = ("turn_heard", "turn_offered", "session_stopped")
+"""With these a turn is settled, or all of them are."""
 ACK_EVERY: Final = 25
 """So many messages with sound are acknowledged by one: for an ipykernel that routes by who answered last, unknown to `Ears`."""
 
@@ -69,12 +71,13 @@ class Face:
         self.session = session
         self.ears = Ears()
         self.screen = Screen()
-        self.keepsake = Keepsake(session, session.loop.call_soon)
+        self.keepsake = Keepsake(session)
         self._views: dict[str, View] = {}
         self._transport = session.transport if isinstance(session.transport, ConsoleTransport) else None
         self._loop = session.loop
         self._seq = -1
         self._flushing: asyncio.TimerHandle | None = None
+        self._keeping: asyncio.Handle | None = None
         self._beating: asyncio.Task[None] | None = None
         self._pages: set[str] = set()
         self.facts: dict[str, dict[str, Any]] = {}
@@ -210,8 +213,8 @@ class Face:
         self._picture.fold(event)
         if self._flushing is None:
             self._flushing = self._loop.call_later(BATCH_S, self._flush)
-        if event.type in ("turn_heard", "turn_offered", "session_stopped"):
-            self._loop.call_soon(self._keep)
+        if event.type in LAST_WORD and self._keeping is None:
+            self._keeping = self._loop.call_soon(self._keep)
 
     def _flush(self) -> None:
         if self._flushing is not None:
@@ -225,8 +228,10 @@ class Face:
 
     def _keep(self) -> None:
         """A turn is over: what a page that is reloaded finds, and what is kept without a kernel."""
+        self._keeping = None
         self._flush()
         self.screen.picture = self._picture.settled()
+        self.keepsake.update()
 
     def _end(self) -> None:
         """The session is over: the page is told, and nothing goes on here."""

@@ -125,10 +125,12 @@ def test_the_extension_sends_at_once_and_then_does_what_the_server_does() -> Non
     assert done == [("nodelay", True), "connect"]
 
 
-async def test_outside_a_notebook_a_session_has_a_keyboard_and_a_static_picture(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_outside_a_notebook_a_session_is_shown_as_a_static_picture(capsys: pytest.CaptureFixture[str]) -> None:
     async with talking(llm=ScriptedLLM(["Fine."])) as session:
+        await session.ask("How are you?")
         assert not console.is_here()
         session._ipython_display_()
         report = session.doctor()
+    assert "Fine." in capsys.readouterr().out
     assert "keyboard" in str(report).lower()
     assert "llm" in str(report)

@@ -18,7 +18,7 @@ from patter_nb.console.face import Face
 from patter_nb.console.picture import Picture
 from patter_nb.console.transport import ConsoleTransport
 from patter_nb.errors import PatterConfigError
-from patter_nb.events import ListenerChanged, PersonHungUp, PlaybackPaused, StageFailed, TurnHeard
+from patter_nb.events import ListenerChanged, MicrophoneMuted, PersonHungUp, PlaybackPaused, StageFailed, TurnHeard
 from patter_nb.llm.base import LLMChunk
 from patter_nb.patter import Patter
 from patter_nb.session import Session
@@ -62,10 +62,8 @@ async def test_a_page_follows_the_log_chunk_by_chunk() -> None:
     async with shown(llm=llm, tools=[get_weather]) as (session, page):
         page.tell("typed", text="What's the weather in Rome?")
         await until(lambda: session.turns and session.turns[-1].heard_text)
-        await until(lambda: copy_of(page)["turns"] and copy_of(page)["turns"][-1]["heard"])
-        await asyncio.sleep(0.05)
+        await until(lambda: copy_of(page) == truth_of(session))
         picture = copy_of(page)
-        assert picture == truth_of(session)
         (turn,) = picture["turns"]
         assert turn["user"] == "What's the weather in Rome?"
         assert turn["heard"] == "It is sunny in Rome."
@@ -104,7 +102,8 @@ async def test_two_thousand_chunks_are_few_messages_and_none_is_dropped() -> Non
 
 async def test_the_greeting_waits_for_somebody_to_listen() -> None:
     async with shown(llm=ScriptedLLM([]), tts=ScriptedTTS(), first_message="Welcome.") as (session, page):
-        await asyncio.sleep(0.05)
+        page.tell("muted", muted=True)
+        await until(lambda: bodies(session, MicrophoneMuted))
         assert not session.turns
         page.tell("talk", facts={})
         await until(lambda: page.got("sound"))
