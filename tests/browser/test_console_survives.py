@@ -33,7 +33,7 @@ async def test_reloaded_in_mid_sentence(lab: OpenLab) -> None:
     assert await page.value("[(turn.user_text, turn.status) for turn in session.turns]") == [("Tell me about the ships.", "completed")]
     assert (await page.microphones(), await openings(page), await tasks(page)) == (0, 1, LASTING)
     await press(page, "Talk")
-    await until_value(page, "len(session.transport._inbox._lines) == 2")
+    await until_value(page, "session.transport._inbox.opened == 2")
     await say(page, "Are you there?")
     await page.region("Transcript").get_by_text("Here I am.").wait_for()
     await until_value(page, "session.turns[-1].heard_text == 'Here I am.'")
@@ -87,7 +87,7 @@ async def test_its_output_is_cleared_and_shown_again(lab: OpenLab) -> None:
     await say(page, "second")
     await page.region("Transcript").get_by_text("Two.").wait_for()
     await talk(page)
-    await until_value(page, "len(session.transport._inbox._lines) == 2")
+    await until_value(page, "session.transport._inbox.opened == 2")
     assert (await page.microphones(), await lost_frames(page), await tasks(page)) == (1, 0, LASTING)
 
 
@@ -159,7 +159,9 @@ async def test_the_server_is_gone_for_a_while(lab: OpenLab, lab_server: LabServe
     await page.region("Transcript").get_by_text("One.").wait_for()
     async with lab_server.gone():
         await say(page, "second")
-        await asyncio.sleep(10)  # so long it is gone
+        await status(page, "Server gone")
+        await page.screenshot("server-gone")
+        await asyncio.sleep(10)  # so long at least it is gone
         assert await page.microphones() == 1
     await page.region("Transcript").get_by_text("Two.").wait_for()
     await say(page, "third")

@@ -39,11 +39,12 @@ export function problemWord(problem) {
 }
 
 /**
- * @param {Pick<import("./store.js").ConsoleStore, "live" | "busyMs" | "soundBlocked" | "picture" | "microphone">} store
+ * @param {Pick<import("./store.js").ConsoleStore, "live" | "busyMs" | "serverGone" | "soundBlocked" | "picture" | "microphone">} store
  * @returns {Status}
  */
-export function statusOf({ live, busyMs, soundBlocked, picture, microphone }) {
+export function statusOf({ live, busyMs, serverGone, soundBlocked, picture, microphone }) {
   if (!live) return { word: "Disconnected", mood: "bad" };
+  if (serverGone) return { word: `Server gone ${asSeconds(busyMs)}`, mood: "bad" };
   if (busyMs > 0) return { word: `Kernel busy ${asSeconds(busyMs)}`, mood: "warn" };
   if (soundBlocked) return { word: "Click to enable sound", mood: "warn" };
   if (picture.state === "calling") return { word: writtenOut(`Calling ${picture.calling.join(", ")}`).trim(), mood: "busy" };

@@ -13,6 +13,7 @@ import { mergedPicture, prependTurns, trimTurns } from "./history.js";
 import { Listeners } from "./listeners.js";
 import { applyOp, emptyPicture, readPicture, readTurn } from "./picture.js";
 import { BatchSequence } from "./sequence.js";
+import { ServerWatch, serverAnswers } from "./server.js";
 import { Trouble } from "./trouble.js";
 
 /**
@@ -33,14 +34,19 @@ export class ConsoleStore {
   #coalescer = new Coalescer(() => this.#listeners.tell());
   #heartbeat = new Heartbeat();
   #sequence = new BatchSequence();
+  #server;
   /** @type {Listeners<[]>} */
   #listeners = new Listeners((error) => this.reportError(error, "A part of the console failed."));
   /** @type {Listeners<[content: Record<string, any>, buffers: unknown[]]>} */
   #hearers = new Listeners((error) => this.reportError(error, "A message could not be carried out."));
   #looking;
 
-  /** @param {{screen: WidgetModel, ears: WidgetModel, page: string}} given `page` is its name towards the kernel */
-  constructor({ screen, ears, page }) {
+  /**
+   * @param {{screen: WidgetModel, ears: WidgetModel, page: string, answers?: () => Promise<boolean>}} given `page` is its name towards the
+   *   kernel, `answers` asks whether the server does
+   */
+  constructor({ screen, ears, page, answers = serverAnswers }) {
+    this.#server = new ServerWatch(answers, () => this.changed());
     this.#screen = screen;
     this.#ears = ears;
     this.page = page;
@@ -87,6 +93,11 @@ export class ConsoleStore {
     this.#screen[method]("change:picture", this.#readTrait);
     this.#screen[method]("comm_live_update", this.#readConnection);
     this.#screen[method]("destroy", this.#lose);
+  }
+
+  /** Whether the kernel is not heard because the server between does not answer. */
+  get serverGone() {
+    return this.#server.gone;
   }
 
   /** Have `listener` called soon after anything changed. Returns what takes it off again. @param {() => void} listener */
@@ -243,6 +254,7 @@ export class ConsoleStore {
   #look = () => {
     const missing = this.#heartbeat.look(performance.now());
     const busyMs = this.live && this.picture.state !== "stopped" ? missing : 0;
+    this.#server.look(busyMs > 0, performance.now());
     if (busyMs === this.busyMs) return;
     this.busyMs = busyMs;
     this.changed();

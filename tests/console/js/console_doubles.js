@@ -133,11 +133,14 @@ export class FakeEngine {
   }
 }
 
-/** A store between two models, with a kernel in the hand of the test. @param {Record<string, unknown>} [picture] */
-export function session(picture) {
+/**
+ * A store between two models, with kernel and server in the hand of the test.
+ * @param {Record<string, unknown>} [picture] @param {() => Promise<boolean>} [answers]
+ */
+export function session(picture, answers = async () => true) {
   const screen = new FakeModel("screen");
   const ears = new FakeModel("ears");
-  const store = new ConsoleStore({ screen, ears, page: "this page" });
+  const store = new ConsoleStore({ screen, ears, page: "this page", answers });
   let seq = -1;
   const kernel = {
     /** @param {object} message @param {any[]} [buffers] */

@@ -5,7 +5,7 @@ import { emptyPicture } from "../../../patter_nb/console/js/picture.js";
 import { statusOf } from "../../../patter_nb/console/js/status.js";
 
 const off = { state: /** @type {const} */ ("off"), label: "", deviceId: "", problem: null };
-const calm = { live: true, busyMs: 0, soundBlocked: false, microphone: off };
+const calm = { live: true, busyMs: 0, serverGone: false, soundBlocked: false, microphone: off };
 /** @param {object} picture @param {object} [more] */
 const word = (picture, more) => statusOf({ ...calm, picture: { ...emptyPicture(), state: "ready", ...picture }, ...more }).word;
 
@@ -23,6 +23,7 @@ it.each(
     ["Paused", { state: "paused" }, {}],
     ["Stopped", { state: "stopped" }, {}],
     ["Kernel busy 1.8 s", { state: "speaking" }, { busyMs: 1800 }],
+    ["Server gone 4.0 s", { state: "speaking" }, { busyMs: 4000, serverGone: true }],
     ["Click to enable sound", { state: "speaking" }, { soundBlocked: true }],
     ["Microphone denied", {}, { microphone: { ...off, state: "failed", problem: "denied" } }],
     ["Thinking", { state: "thinking" }, { microphone: { ...off, state: "failed", problem: "denied" } }],

@@ -106,7 +106,7 @@ describe("pictures", () => {
 
   it("come from the synced trait until the kernel has sent one", () => {
     const screen = new FakeModel("screen", { picture: { turns: [{ id: 1, user: "saved" }] } });
-    const store = new ConsoleStore({ screen, ears: new FakeModel("ears"), page: "p" });
+    const store = new ConsoleStore({ screen, ears: new FakeModel("ears"), page: "p", answers: async () => true });
     expect(store.picture.turns[0]?.user).toBe("saved");
     screen.emit("msg:custom", { kind: "snapshot", seq: -1, picture: { turns: [{ id: 1, user: "live" }] } });
     screen.emit("change:picture");
@@ -228,6 +228,21 @@ describe("connection", () => {
     expect(store.busyMs).toBe(1800);
     kernel.says({ kind: "beat" });
     expect(store.busyMs).toBe(0);
+  });
+
+  it("tells a server that is gone from a kernel that is busy, and asks no more than it must", async () => {
+    const answers = vi.fn(async () => true);
+    const { store, kernel } = session({}, answers);
+    kernel.says({ kind: "beat" });
+    await vi.advanceTimersByTimeAsync(1200);
+    expect([answers.mock.calls.length, store.serverGone]).toEqual([1, false]);
+    answers.mockImplementation(async () => false);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect([answers.mock.calls.length, store.serverGone]).toEqual([2, true]);
+    kernel.says({ kind: "beat" });
+    expect(store.serverGone).toBe(false);
+    await vi.advanceTimersByTimeAsync(800);
+    expect(answers.mock.calls.length).toBe(2);
   });
 
   it("misses no beats of a session that is over, or before the first", () => {
