@@ -62,11 +62,12 @@ class Reading:
 
 
 class Encoder:
-    """Reads sentences. `weights` and `vocabulary` are the files `model.safetensors` and `vocab.txt`. Thread-safe: nothing in it changes."""
+    """Reads sentences. `weights` and `vocabulary` are the files `model.safetensors` and `vocab.txt`. Thread-safe."""
 
     def __init__(self, weights: Path, vocabulary: Path) -> None:
         self._vocabulary = {word: row for row, word in enumerate(vocabulary.read_text("utf-8").splitlines())}
         self._weights = _safetensors(weights)
+        self._known: dict[str, Reading] = {}
 
     def weight(self, name: str) -> Matrix:
         """One matrix of the network, by its name in the file."""
@@ -84,6 +85,12 @@ class Encoder:
         kept = [number for number in range(1, len(places) + 1) if number in owned]
         vectors = np.array([unit(inner[owned == number].mean(axis=0)) for number in kept], np.float32).reshape(-1, WIDTH)
         return Reading(text, unit(layers[-1].mean(axis=0)), tuple(places[number - 1] for number in kept), vectors)
+
+    def known(self, text: str) -> Reading:
+        """The same for what a tool says, without its last marks: read once, and kept."""
+        if text not in self._known:
+            self._known[text] = self.read(bare(text))
+        return self._known[text]
 
     def _tokens(self, text: str) -> tuple[list[str], list[int], list[tuple[int, int]]]:
         """The tokens of `text`, for each the number of its word (from 1; 0 for marks), and where the words stand."""

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from patter_nb.llm.local.encoder import Encoder, Matrix, Reading, bare
+from patter_nb.llm.local.encoder import Encoder, Matrix, Reading
 from patter_nb.llm.local.slots import Filled
 from patter_nb.llm.local.toolview import ToolView
 
@@ -20,21 +20,20 @@ class Evidence:
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._known: dict[str, Reading] = {}
 
     def learn(self, tool: ToolView) -> None:
         """Read ahead what `tool` says of itself."""
         for text in _sayings(tool):
-            self._read(text)
+            self._encoder.known(text)
 
     def likeness(self, request: Reading, tool: ToolView) -> float:
         """How like `request` is to the likest thing that `tool` says of itself, -1.0 to 1.0."""
-        return max(float(self._read(text).sentence @ request.sentence) for text in _sayings(tool))
+        return max(float(self._encoder.known(text).sentence @ request.sentence) for text in _sayings(tool))
 
     def of(self, request: Reading, tool: ToolView, said: Filled) -> Matrix:
         """`COUNT` numbers. `request` has at least one word; `said` is what it says for the tool's arguments."""
-        texts = [self._read(text) for text in _sayings(tool)]
-        examples = [self._read(example.text) for example in tool.examples] or texts
+        texts = [self._encoder.known(text) for text in _sayings(tool)]
+        examples = [self._encoder.known(example.text) for example in tool.examples] or texts
         likeness = [float(request.sentence @ example.sentence) for example in examples]
         words = [request.vectors @ example.vectors.T for example in examples]
         required = sum(argument.required for argument in tool.arguments)
@@ -52,11 +51,6 @@ class Evidence:
             float(np.max([similar[0, 0] for similar in words])),
         ]
         return np.array(numbers, np.float32)
-
-    def _read(self, text: str) -> Reading:
-        if text not in self._known:
-            self._known[text] = self._encoder.read(bare(text))
-        return self._known[text]
 
 
 def _sayings(tool: ToolView) -> list[str]:

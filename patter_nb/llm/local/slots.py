@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from patter_nb.llm.local.candidates import Candidate, candidates, stems, was_said
-from patter_nb.llm.local.encoder import Encoder, Matrix, Reading, bare
+from patter_nb.llm.local.encoder import Encoder, Matrix, Reading
 from patter_nb.llm.local.runtime import Completion, Runtime
 from patter_nb.llm.local.toolview import Argument, Example, ToolView
 
@@ -67,12 +67,11 @@ class SlotFiller:
     def __init__(self, runtime: Runtime, encoder: Encoder) -> None:
         self._runtime = runtime
         self._encoder = encoder
-        self._known: dict[str, Reading] = {}
 
     def learn(self, tool: ToolView) -> None:
         """Compute ahead what every request to `tool` shares."""
         for example in tool.examples:
-            self._read(example.text)
+            self._encoder.known(example.text)
         for argument in tool.arguments:
             self._runtime.complete(_prefix(tool, argument), max_tokens=1)
 
@@ -98,7 +97,7 @@ class SlotFiller:
         values = [str(value) for example in tool.examples if (value := (example.arguments or {}).get(argument.name)) is not None]
         if argument.kind != "string" or not values:
             return True
-        return max(float(answer.sentence @ self._read(value).sentence) for value in values) >= _LIKE_A_VALUE
+        return max(float(answer.sentence @ self._encoder.known(value).sentence) for value in values) >= _LIKE_A_VALUE
 
     def named(self, tool: ToolView, request: Reading) -> Mapping[str, Candidate]:
         """The values that are plainly named: words more like those that fill the argument in the examples than like any other there."""
@@ -151,7 +150,7 @@ class SlotFiller:
         inside: list[Matrix] = []
         outside: list[Matrix] = []
         for example in tool.examples:
-            reading, value = self._read(example.text), value_in(tool, argument, example)
+            reading, value = self._encoder.known(example.text), value_in(tool, argument, example)
             for (start, end), vector in zip(reading.places, reading.vectors, strict=True):
                 (inside if value and start >= value.start and end <= value.end else outside).append(vector)
         if not inside or not outside or not len(request.vectors):
@@ -164,7 +163,7 @@ class SlotFiller:
         shown: dict[bool, list[Reading]] = {True: [], False: []}
         for example in tool.examples:
             if isinstance(value := (example.arguments or {}).get(argument.name), bool):
-                shown[value].append(self._read(example.text))
+                shown[value].append(self._encoder.known(example.text))
         if not shown[True] or not shown[False] or not request.places:
             return Rival(None, 0.0)
         words = {value: {word for reading in readings for word in stems(reading.text)} for value, readings in shown.items()}
@@ -174,12 +173,6 @@ class SlotFiller:
             best = {value: max(float(request.sentence @ reading.sentence) for reading in readings) for value, readings in shown.items()}
             leaning = 1 if best[True] > best[False] else -1
         return Rival(Candidate(leaning > 0, 0, 0), 0.0)
-
-    def _read(self, text: str) -> Reading:
-        """`text`, which is an example's, as vectors; they are kept."""
-        if text not in self._known:
-            self._known[text] = self._encoder.read(bare(text))
-        return self._known[text]
 
 
 def value_in(tool: ToolView, argument: Argument, example: Example) -> Candidate | None:
