@@ -74,7 +74,7 @@ class LLMLoop:
             if judged == "words":
                 return
             requests = requests_of(round, prefix="call", taken=call_ids(messages))
-            messages.append(assistant_message(round.text, requests))
+            messages.append(assistant_message(round.text, requests, round.extras))
             calls = [ToolCall(request.id, request.name, parsed_arguments(request.arguments)) for request in requests]
             for call in calls:
                 yield call

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from patter_nb.errors import ContentFiltered, MalformedStream, PatterError, TruncatedStream
 from patter_nb.llm.base import LLMChunk, Message
@@ -21,14 +21,19 @@ _ID = re.compile(r"[a-zA-Z0-9_-]{1,40}")
 """An id of a call that every vendor takes back: Anthropic's API names this alphabet when it rejects one, OpenAI's this length."""
 
 
+Extra: TypeAlias = Mapping[str, Any] | None
+"""Opaque data of the vendor that is its key. It goes back to that vendor, and to no other."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallDraft:
-    """A tool call as its fragments arrive: `arguments` is JSON text, complete only when the round is."""
+    """A tool call as its fragments arrive: `arguments` is JSON text, complete only when the round is. `extra` is its vendor's own."""
 
     index: int
     id: str = ""
     name: str = ""
     arguments: str = ""
+    extra: Extra = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +44,21 @@ class ToolRequest:
     name: str
     arguments: str
     whole: bool = True
+    extra: Extra = None
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one request has brought so far. `number` counts from 1; `finish_reason` is None until `done` has come."""
+    """What one request has brought so far. `number` counts from 1; `finish_reason` is None until `done` has come.
+
+    `extras` are what a vendor wants back with this round, each {vendor: data}: blocks of reasoning, say, with their signatures.
+    """
 
     number: int = 1
     text: str = ""
     calls: tuple[CallDraft, ...] = ()
     finish_reason: str | None = None
+    extras: tuple[Mapping[str, Any], ...] = ()
 
 
 Verdict: TypeAlias = Literal["words", "calls"] | PatterError
@@ -90,8 +100,9 @@ def verdict(round: Round, *, max_rounds: int = MAX_ROUNDS, provider: str | None 
 def take(round: Round, chunk: LLMChunk) -> Round:
     """The round with one more chunk. Fragments of a call belong together by index; the last id and name that say something win."""
     match chunk.type:
-        case "text":
-            return replace(round, text=round.text + (chunk.content or ""))
+        case "text" | "reasoning":
+            said = chunk.content or "" if chunk.type == "text" else ""
+            return replace(round, text=round.text + said, extras=(*round.extras, chunk.extra) if chunk.extra else round.extras)
         case "tool_call":
             return replace(round, calls=_with_fragment(round.calls, chunk))
         case "done":
@@ -103,7 +114,8 @@ def take(round: Round, chunk: LLMChunk) -> Round:
 def _with_fragment(calls: tuple[CallDraft, ...], chunk: LLMChunk) -> tuple[CallDraft, ...]:
     index = chunk.index if chunk.index is not None else (calls[-1].index if calls else 0)
     before = next((call for call in calls if call.index == index), CallDraft(index))
-    after = CallDraft(index, chunk.id or before.id, chunk.name or before.name, before.arguments + (chunk.arguments or ""))
+    arguments, extra = before.arguments + (chunk.arguments or ""), chunk.extra or before.extra
+    after = CallDraft(index, chunk.id or before.id, chunk.name or before.name, arguments, extra)
     if before in calls:
         return tuple(after if call is before else call for call in calls)
     return tuple(sorted((*calls, after), key=lambda call: call.index))
@@ -122,7 +134,8 @@ def requests_of(round: Round, *, prefix: str, taken: Collection[str] = ()) -> tu
         id = call.id if _ID.fullmatch(call.id) and call.id not in seen else next(id for id in made if id not in seen)
         seen.add(id)
         name = re.sub(r"[^a-zA-Z0-9_-]", "_", call.name)[:64] or "unnamed"
-        requests.append(ToolRequest(id, name, call.arguments, whole=round.finish_reason is not None or _is_json(call.arguments)))
+        whole = round.finish_reason is not None or _is_json(call.arguments)
+        requests.append(ToolRequest(id, name, call.arguments, whole, call.extra))
     return tuple(requests)
 
 
@@ -139,16 +152,21 @@ def call_ids(messages: Iterable[Message]) -> frozenset[str]:
     return frozenset(call["id"] for message in messages for call in message.get("tool_calls") or ())
 
 
-def assistant_message(text: str, requests: Sequence[ToolRequest] = ()) -> Message:
-    """The assistant's words and calls of one round, OpenAI-shaped."""
+def assistant_message(text: str, requests: Sequence[ToolRequest] = (), extras: Iterable[Mapping[str, Any]] = ()) -> Message:
+    """The assistant's words and calls of one round, OpenAI-shaped; what vendors want back is beside it, under "extra"."""
     message: Message = {"role": "assistant", "content": text if text.strip() or not requests else None}
     if requests:
         message["tool_calls"] = [_call(request) for request in requests]
-    return message
+    kept: dict[str, list[Any]] = {}
+    for vendor, data in (item for extra in extras for item in extra.items()):
+        kept.setdefault(vendor, []).append(data)
+    return {**message, "extra": kept} if kept else message
 
 
 def _call(request: ToolRequest) -> Message:
-    return {"id": request.id, "type": "function", "function": {"name": request.name, "arguments": _object_text(request.arguments)}}
+    function = {"name": request.name, "arguments": _object_text(request.arguments)}
+    call = {"id": request.id, "type": "function", "function": function}
+    return {**call, "extra": dict(request.extra)} if request.extra else call
 
 
 def _object_text(arguments: str) -> str:

@@ -160,7 +160,7 @@ def _rounds_so_far(answer: Answer) -> tuple[Message, ...]:
 
 def _round_messages(done: ToolRound, text: str) -> list[Message]:
     results = [tool_message(request, content) for request, content in zip(done.requests, done.contents, strict=True)]
-    return [assistant_message(text, done.requests), *results]
+    return [assistant_message(text, done.requests, done.extras), *results]
 
 
 def chunk_arrived(s: Scene, given: ChunkArrived) -> None:

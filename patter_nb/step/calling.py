@@ -15,7 +15,7 @@ from patter_nb.step.state import Answer, Calling, TextComplete, ToolRound
 
 def run(s: Scene, round: Round, requests: tuple[ToolRequest, ...]) -> None:
     """Run the calls of a round, all at once."""
-    s.change_answer(work=Calling(round.number, round.text, requests))
+    s.change_answer(work=Calling(round, requests))
     for request in requests:
         s.log(ToolCalled(request.id, request.name, request.arguments))
         s.do(RunTool(s.answer.turn, request))
@@ -60,4 +60,5 @@ def cancel(s: Scene, why: str) -> None:
 
 def _keep_round(s: Scene, work: Calling, by_id: Mapping[str, str]) -> None:
     contents = tuple(by_id[request.id] for request in work.requests)
-    s.change_answer(rounds=(*s.answer.rounds, ToolRound(work.number, work.text, work.requests, contents)))
+    done = ToolRound(work.round.number, work.round.text, work.requests, contents, work.round.extras)
+    s.change_answer(rounds=(*s.answer.rounds, done))

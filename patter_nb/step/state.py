@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from patter_nb.agent import Agent
 from patter_nb.audio.frames import SAMPLE_RATE
@@ -89,8 +89,7 @@ class Asking:
 class Calling:
     """Tools run; `results` holds what has come, by call id."""
 
-    number: int
-    text: str
+    round: Round
     requests: tuple[ToolRequest, ...]
     results: tuple[tuple[str, str], ...] = ()
 
@@ -116,6 +115,7 @@ class ToolRound:
     text: str
     requests: tuple[ToolRequest, ...]
     contents: tuple[str, ...]
+    extras: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
