@@ -214,7 +214,7 @@ def _default_transport() -> Transport:
     from patter_nb import console
 
     if console.is_here():
-        return console.transport()
+        return console.new_transport()
     from patter_nb.transports.keyboard import KeyboardTransport
 
     return KeyboardTransport()

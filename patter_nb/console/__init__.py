@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from patter_nb.session import Session
     from patter_nb.transports.base import Transport
 
-__all__ = ["display", "findings", "is_here", "transport", "view"]
+__all__ = ["display", "findings", "is_here", "new_transport", "view"]
 
 _PACKAGES = ("anywidget", "ipywidgets")
 
@@ -32,7 +32,7 @@ def is_here() -> bool:
     return "ipykernel" in sys.modules and all(find_spec(name) is not None for name in _PACKAGES)
 
 
-def transport() -> Transport:
+def new_transport() -> Transport:
     """A microphone and a loudspeaker in the browser that shows the session."""
     from patter_nb.console.transport import ConsoleTransport
 

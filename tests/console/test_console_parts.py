@@ -19,6 +19,7 @@ from patter_nb.console.push_to_talk import decoded, push_to_talk
 from patter_nb.console.recording import example
 from patter_nb.console.transport import ConsoleTransport
 from patter_nb.errors import AudioError, PatterConfigError
+from patter_nb.patter import Patter
 from patter_nb.testing import ScriptedLLM
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
@@ -134,3 +135,12 @@ async def test_outside_a_notebook_a_session_is_shown_as_a_static_picture(capsys:
     assert "Fine." in capsys.readouterr().out
     assert "keyboard" in str(report).lower()
     assert "llm" in str(report)
+
+
+async def test_in_a_notebook_each_session_has_a_console_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "is_here", lambda: True)
+    agent = Patter().agent(llm=ScriptedLLM([]))
+    async with Patter().serve(agent, name="one") as one, Patter().serve(agent, name="two") as two:
+        assert isinstance(one.transport, ConsoleTransport)
+        assert isinstance(two.transport, ConsoleTransport)
+        assert one.transport is not two.transport
