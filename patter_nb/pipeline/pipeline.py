@@ -111,8 +111,14 @@ class Pipeline:
                 raise AssertionError(f"{type(effect).__name__} is not a pipeline's business")
 
     async def aclose(self) -> None:
-        """End the stream of speech-to-text. Models stay loaded, for the next session of the same agent: they go with their providers."""
-        await self._listener.aclose()
+        """End the stream of speech-to-text, and what tools were connected to.
+
+        Models stay loaded, for the next session of the same agent: they go with their providers.
+        """
+        try:
+            await self._listener.aclose()
+        finally:
+            await self._thinker.aclose()
 
 
 async def _warm_up(agent: Agent, before: Agent | None) -> None:

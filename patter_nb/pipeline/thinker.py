@@ -34,6 +34,7 @@ class Thinker:
         self._tools: dict[tuple[int, str], asyncio.Task[None]] = {}
         self._equipped: Agent | None = None
         self._executor = DefaultToolExecutor()
+        self._executors: list[DefaultToolExecutor] = []
 
     @property
     def busy(self) -> bool:
@@ -142,6 +143,7 @@ class Thinker:
         if before is None or agent.executor is not before.executor:
             executor = DefaultToolExecutor(clock=self._door.clock) if agent.executor is None else agent.executor
             self._executor = executor.having(agent.tools)
+            self._executors.append(executor)
         elif agent.tools != before.tools:
             self._executor = self._executor.having(agent.tools)
         return self._executor
@@ -151,6 +153,12 @@ class Thinker:
         task = self._tools.pop((turn, id), None)
         if task is not None:
             task.cancel()
+
+    async def aclose(self) -> None:
+        """Close the connections of the executors that were used."""
+        for executor in self._executors:
+            if isinstance(executor, DefaultToolExecutor):  # one of one's own needs no more than to execute
+                await executor.aclose()
 
 
 def _messages(changed: object, unchanged: tuple[Message, ...]) -> tuple[Message, ...]:

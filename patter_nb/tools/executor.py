@@ -7,30 +7,38 @@ cancellation of whoever waits for it, whatever the tool does.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import copy
 import difflib
 import inspect
 import json
 import logging
-import threading
+import random
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from patter_nb.clock import Clock, SystemClock
 from patter_nb.errors import PatterConfigError, ToolError
 from patter_nb.tools.breaker import CircuitBreaker
+from patter_nb.tools.off_loop import log_late, on_own_thread
 from patter_nb.tools.outcome import ToolCallError, as_text
 from patter_nb.tools.signature import ToolContext
 from patter_nb.tools.tool import Tool
 from patter_nb.tools.tool import tool as make_tool
+from patter_nb.tools.url_guard import UrlGuard
+from patter_nb.tools.webhook import WebhookFailed, Webhooks, body_of
+
+if TYPE_CHECKING:
+    import httpx
 
 MAX_RESULT_BYTES = 1024 * 1024
 SHORTEST_TIMEOUT_S, LONGEST_TIMEOUT_S = 0.1, 300.0
 CANCEL_GRACE_S = 0.25
 """How long a cancelled async tool may clean up before the call ends without it."""
+
+FIRST_RETRY_S, LONGEST_RETRY_S, JITTER_S = 0.5, 5.0, 0.06
+"""A webhook is asked again after 0.5, 1, 2, ... at most 5 seconds, and up to 60 ms more, so that many callers do not come at once."""
 
 _LONGEST_MESSAGE = 500
 _log = logging.getLogger(__name__)
@@ -49,9 +57,13 @@ class Invocation:
 class DefaultToolExecutor:
     """Runs `tools`, which are `Tool`s or plain functions in a list or tuple, or a dict of `Tool`s by name, used as it is.
 
-    `timeout_s` holds for tools that name no time of their own; both are kept within 0.1 and 300 seconds. A call runs once: a
-    Python function is not known to be safe to repeat. After 5 failures in a row a tool is paused for 30 s of `clock`. To change
-    what happens around a call, override `before_call`, `on_result`, `on_error`.
+    `timeout_s` holds for tools that name no time of their own; both are kept within 0.1 and 300 seconds. A Python function runs
+    once: it is not known to be safe to repeat. A webhook that could not be reached, or whose server was busy or failed (408, 425,
+    429, 5xx), is asked up to `max_retries` times more, each within its own `timeout_s`; one that took too long is not asked again.
+    `allow_hosts` names hosts that webhooks may be at though they are not public: "localhost", "127.0.0.1:8080". After 5 failed
+    calls in a row a tool is paused for 30 s of `clock`. `sleep` waits for seconds between attempts, `chance` gives their jitter
+    as a number within 0 and 1. To change what happens around a call, override `before_call`, `authenticate`, `on_result`,
+    `on_error`, `on_retry`.
     """
 
     def __init__(
@@ -59,12 +71,21 @@ class DefaultToolExecutor:
         tools: Iterable[Tool | Callable[..., Any]] | Mapping[str, Tool] = (),
         *,
         timeout_s: float = 10.0,
+        max_retries: int = 2,
+        allow_hosts: Iterable[str] = (),
         clock: Clock | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         if not timeout_s > 0:
             raise PatterConfigError(f"A tool executor cannot work with timeout_s={timeout_s!r}.", hint="Pass seconds above 0.")
+        if not isinstance(max_retries, int) or max_retries < 0:
+            raise PatterConfigError(f"A tool executor cannot work with max_retries={max_retries!r}.", hint="Pass 0, 1, 2, ...")
         now_ms = (SystemClock() if clock is None else clock).now_ms
         self.timeout_s = timeout_s
+        self.max_retries = max_retries
+        self._webhooks = Webhooks(UrlGuard(allow_hosts))
+        self._sleep, self._chance = sleep, chance
         self._breaker = CircuitBreaker(lambda: now_ms() / 1000.0)
         self._tools: dict[str, Tool] = tools if isinstance(tools, dict) else {}
         self._lent: dict[str, Tool] = {}
@@ -124,6 +145,15 @@ class DefaultToolExecutor:
     async def before_call(self, call: Invocation) -> None:
         """Called before the tool runs, its arguments checked. An exception refuses the call; a `ToolError` says why in its own words."""
 
+    async def authenticate(self, request: httpx.Request) -> None:
+        """Called with each request to a webhook, before it is sent; it may add headers: `request.headers["Authorization"] = ...`.
+
+        They do not go along when the server redirects to another origin.
+        """
+
+    async def on_retry(self, call: Invocation, error: ToolError, attempt: int, wait_s: float) -> None:
+        """Called before the wait of `wait_s` seconds that follows failed attempt `attempt` (from 1) of a webhook."""
+
     async def on_result(self, call: Invocation, result: Any) -> Any:
         """Called with what the tool returned, of any size; returns what the model is to read of it."""
         return result
@@ -131,12 +161,19 @@ class DefaultToolExecutor:
     async def on_error(self, call: Invocation, error: ToolError) -> str | None:
         """Called with whatever kept a call from its result; a text is told to the model instead, None lets the error through."""
 
+    async def aclose(self) -> None:
+        """Close the connections to webhooks, also of the executors made from this one by `having`; a later call opens new ones."""
+        await self._webhooks.aclose()
+
     async def _attempt(self, call: Invocation, tool: Tool) -> str:
         try:
             bound = tool.bind(call.arguments, call.ctx)
             await self.before_call(call)
             with self._breaker.calling(call.name):
-                result = await self._within_time(tool, bound)
+                if tool.webhook_url is None:
+                    result = await self._within_time(tool, _result_of(tool, bound))
+                else:
+                    result = await self._post(call, tool, tool.webhook_url, bound())
             text = as_text(await self.on_result(call, result))
         except ToolCallError:
             raise
@@ -150,10 +187,24 @@ class DefaultToolExecutor:
             )
         return text
 
-    async def _within_time(self, tool: Tool, bound: Callable[[], Any]) -> Any:
+    async def _post(self, call: Invocation, tool: Tool, url: str, arguments: Mapping[str, Any]) -> Any:
+        attempt = 0
+        while True:
+            attempt += 1
+            body = body_of(call.name, arguments, call.ctx, attempt)
+            try:
+                return await self._within_time(tool, self._webhooks.call(call.name, url, body, self.authenticate))
+            except WebhookFailed as error:
+                if not error.again or attempt > self.max_retries:
+                    raise
+                wait_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** (attempt - 1)) + JITTER_S * self._chance()
+                await self.on_retry(call, error, attempt, wait_s)
+            await self._sleep(wait_s)
+
+    async def _within_time(self, tool: Tool, work: Coroutine[Any, Any, Any]) -> Any:
         asked = self.timeout_s if tool.timeout_s is None else tool.timeout_s
         seconds = min(max(asked, SHORTEST_TIMEOUT_S), LONGEST_TIMEOUT_S)
-        task = asyncio.get_running_loop().create_task(_result_of(tool, bound))
+        task = asyncio.get_running_loop().create_task(work)
         try:
             await asyncio.wait((task,), timeout=seconds)
             if not task.done():
@@ -175,7 +226,7 @@ class DefaultToolExecutor:
         def ended(task: asyncio.Task[Any]) -> None:
             self._left_over.discard(task)
             if not task.cancelled():
-                _log_late(name, task.exception())
+                log_late(f"tool {name}", task.exception())
 
         self._left_over.add(task)  # the loop alone does not keep it alive
         task.add_done_callback(ended)
@@ -184,45 +235,8 @@ class DefaultToolExecutor:
 
 
 async def _result_of(tool: Tool, bound: Callable[[], Any]) -> Any:
-    result: Any = bound() if tool.is_async else await _on_own_thread(tool.name, bound)
+    result: Any = bound() if tool.is_async else await on_own_thread(f"tool {tool.name}", bound)
     return await result if inspect.isawaitable(result) else result
-
-
-async def _on_own_thread(name: str, work: Callable[[], Any]) -> Any:
-    """`work()` on a daemon thread, with this task's context variables.
-
-    A thread cannot be killed. One of the loop's pool would, when it hangs, keep `asyncio.run` and the process from ending.
-    """
-    loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
-
-    def deliver(value: Any, error: BaseException | None) -> None:
-        if outcome.done():
-            _log_late(name, error)
-        else:
-            outcome.set_result((value, error))  # not set_exception, which refuses StopIteration
-
-    def run() -> None:
-        value, error = None, None
-        try:
-            value = context.run(work)
-        except BaseException as raised:  # noqa: BLE001  # raised again by the call, if it still waits
-            error = raised
-        try:
-            loop.call_soon_threadsafe(deliver, value, error)
-        except RuntimeError:  # the loop is closed
-            _log_late(name, error)
-
-    context = contextvars.copy_context()
-    threading.Thread(target=run, name=f"tool {name}", daemon=True).start()
-    value, error = await outcome
-    if error is not None:
-        raise error
-    return value
-
-
-def _log_late(name: str, error: BaseException | None) -> None:
-    _log.warning("The tool %s ended after its call had; its outcome is dropped.", name, exc_info=error)
 
 
 def _unknown(name: str, tools: Iterable[str]) -> ToolCallError:

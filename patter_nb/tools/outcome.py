@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from patter_nb.errors import ToolError
 
-ToolErrorCode: TypeAlias = Literal["unknown_tool", "invalid_arguments", "failed", "timeout", "result_too_large", "circuit_open"]
+ToolErrorCode: TypeAlias = Literal["unknown_tool", "invalid_arguments", "failed", "timeout", "result_too_large", "circuit_open", "blocked"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,19 +24,22 @@ Example: TypeAlias = str | tuple[str, Mapping[str, Any] | None]
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Tool:
-    """A function that a language model may call.
+    """A function, or a URL, that a language model may call.
 
     name         1 to 64 letters, digits, _ or -; the model calls the tool by it
     description  what the tool does and when to use it; the docstring's first paragraph, if left out
-    parameters   JSON schema of the arguments; read from the handler's signature, if left out
+    parameters   JSON schema of the arguments; read from the handler's signature, if left out (a webhook then takes none)
     handler      the function, plain or async. A plain one runs on a thread of its own
+    webhook_url  instead of a handler: where the call is posted as JSON {tool, arguments, call_id, caller, callee, attempt}, and what
+                 answers with JSON, at most 1 MiB. It must be public, or named in allow_hosts of the executor
     examples     for small models: strings, or (text, arguments) pairs
     timeout_s    seconds that one call may take, kept within 0.1 and 300; None leaves it to the executor
 
     A parameter named `ctx`, or annotated `ToolContext`, is filled in and not part of the schema; a function of literally
     (arguments, call_context) receives the arguments as one dict. Calling the tool calls the function.
 
-    Raises `PatterConfigError` for a bad name, no handler, a bad schema, and a signature that no schema can describe.
+    Raises `PatterConfigError` for a bad name, for neither or both of handler and webhook_url, a bad schema, and a signature that no
+    schema can describe.
 
     >>> shout = Tool("shout", "Say it loudly.", handler=lambda text: text.upper())
     >>> shout, shout("hello")
@@ -47,6 +50,7 @@ class Tool:
     description: str = ""
     parameters: Mapping[str, Any] | None = field(default=None, hash=False)
     handler: Callable[..., Any] | None = None
+    webhook_url: str | None = None
     examples: Sequence[Example] = field(default=(), hash=False)
     timeout_s: float | None = None
     _handler: Handler = field(init=False, compare=False)
@@ -57,18 +61,18 @@ class Tool:
             raise PatterConfigError(
                 f"{self.name!r} cannot be the name of a tool.", hint="Take 1 to 64 letters, digits, _ or -: @tool(name='get_weather')."
             )
-        if not callable(self.handler):
-            raise PatterConfigError(f"The tool {self.name} has no handler.", hint="Pass handler=function, or write @tool above it.")
+        function = _function(self.name, self.handler, self.webhook_url)
         if not isinstance(self.description, str):
             raise PatterConfigError(f"The description of the tool {self.name} is no text.", hint='Write Tool("name", "what it does", ...).')
         if self.parameters is not None and not isinstance(self.parameters, Mapping):
             raise PatterConfigError(f"The parameters of the tool {self.name} are no dict.", hint="Pass a JSON schema, or leave them out.")
         if self.timeout_s is not None and not (isinstance(self.timeout_s, (int, float)) and self.timeout_s > 0):
             raise PatterConfigError(f"timeout_s of the tool {self.name} is {self.timeout_s!r}.", hint="Pass seconds above 0, or None.")
-        handler = describe(self.name, self.handler, copy.deepcopy(self.parameters))
-        description = self.description or summary(self.handler)
-        function = {"name": self.name, "description": description, "parameters": dict(handler.schema)}
-        spec: ToolSpec = {"type": "function", "function": function}
+        parameters = {"type": "object", "properties": {}} if self.parameters is None and self.handler is None else self.parameters
+        handler = describe(self.name, function, copy.deepcopy(parameters))
+        description = self.description or (summary(function) if self.handler is not None else "")
+        told = {"name": self.name, "description": description, "parameters": dict(handler.schema)}
+        spec: ToolSpec = {"type": "function", "function": told}
         if self.examples:
             spec["x-examples"] = _spoken(self.name, self.examples, handler)
         object.__setattr__(self, "description", description)
@@ -78,11 +82,13 @@ class Tool:
         object.__setattr__(self, "_spec", copy.deepcopy(spec))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._handler.function(*args, **kwargs)
+        return self.__wrapped__(*args, **kwargs)
 
     @property
     def __wrapped__(self) -> Callable[..., Any]:
-        """The function, so that `inspect.signature` and `help` show its own signature."""
+        """The function, so that `inspect.signature` and `help` show its own signature; a webhook has none."""
+        if self.handler is None:
+            raise AttributeError(f"The tool {self.name} is a webhook: a DefaultToolExecutor calls it.")
         return self._handler.function
 
     @property
@@ -91,7 +97,7 @@ class Tool:
         return self._handler.is_async
 
     def bind(self, arguments: Mapping[str, Any], ctx: ToolContext) -> Callable[[], Any]:
-        """The function's call with `arguments`, checked and coerced. Raises `ToolCallError` (invalid_arguments)."""
+        """The function's call with `arguments`, checked and coerced; of a webhook, what gives them. Raises `ToolCallError`."""
         return self._handler.bind(arguments, ctx)
 
     def spec(self) -> ToolSpec:
@@ -108,6 +114,24 @@ class Tool:
         from patter_nb.display import mimebundle
 
         return mimebundle(self)
+
+
+def _function(name: str, handler: object, webhook_url: object) -> Callable[..., Any]:
+    if handler is not None and webhook_url is not None:
+        raise PatterConfigError(f"The tool {name} has both a handler and a webhook_url.", hint="Pass one of them.")
+    if callable(handler):
+        return handler
+    if handler is not None or webhook_url is None:
+        hint = 'Pass handler=function, or write @tool above it; or pass webhook_url="https://...".'
+        raise PatterConfigError(f"The tool {name} has no handler.", hint=hint)
+    if not isinstance(webhook_url, str) or not re.match(r"https?://[^/]", webhook_url, re.IGNORECASE):
+        raise PatterConfigError(f"webhook_url of the tool {name} is {webhook_url!r:.80}.", hint="Write https://host/path.")
+    return _posted
+
+
+def _posted(arguments: dict[str, Any], call_context: ToolContext) -> dict[str, Any]:
+    """What a webhook is sent of the arguments, once they are checked."""
+    return arguments
 
 
 @overload

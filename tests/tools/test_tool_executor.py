@@ -382,13 +382,13 @@ class LogSeen(logging.Handler):
 
 async def test_the_late_result_of_a_thread_is_dropped_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     free, log = threading.Event(), LogSeen()
-    logging.getLogger(executor.__name__).addHandler(log)
+    logging.getLogger("patter_nb.tools").addHandler(log)
     run = DefaultToolExecutor([Tool("hang", handler=lambda: free.wait(60))], timeout_s=0.1)
     assert (await refused(run, "hang")).code == "timeout"
     free.set()
     async with asyncio.timeout(30):
         await log.seen.wait()
-    logging.getLogger(executor.__name__).removeHandler(log)
+    logging.getLogger("patter_nb.tools").removeHandler(log)
     assert "The tool hang ended after its call had" in caplog.text
 
 
@@ -397,7 +397,7 @@ async def test_a_tool_that_refuses_to_be_cancelled_does_not_hold_its_call(
 ) -> None:
     monkeypatch.setattr(executor, "CANCEL_GRACE_S", 0.01)
     free, log = asyncio.Event(), LogSeen()
-    logging.getLogger(executor.__name__).addHandler(log)
+    logging.getLogger("patter_nb.tools").addHandler(log)
 
     @tool
     async def stubborn() -> None:
@@ -410,7 +410,7 @@ async def test_a_tool_that_refuses_to_be_cancelled_does_not_hold_its_call(
     free.set()
     async with asyncio.timeout(30):
         await log.seen.wait()
-    logging.getLogger(executor.__name__).removeHandler(log)
+    logging.getLogger("patter_nb.tools").removeHandler(log)
     assert "too late" in caplog.text
 
 
