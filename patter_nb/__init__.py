@@ -24,7 +24,16 @@ _HOMES = {
     "patter_nb.pipeline.endpointing": ("TurnTaking",),
     "patter_nb.llm.base": ("LLMChunk", "LLMProvider"),
     "patter_nb.llm.loop": ("LLMLoop",),
+    "patter_nb.llm.openai": ("OpenAILLM",),
+    "patter_nb.llm.anthropic": ("AnthropicLLM",),
+    "patter_nb.llm.groq": ("GroqLLM",),
+    "patter_nb.llm.cerebras": ("CerebrasLLM",),
+    "patter_nb.llm.google": ("GoogleLLM",),
+    "patter_nb.llm.openai_shape": ("OpenAILLMProvider",),
+    "patter_nb.llm.openai_compatible": ("OpenAICompatibleLLM",),
+    "patter_nb.llm.fallback": ("FallbackLLM",),
     "patter_nb.llm.local": ("LocalLLM",),
+    "patter_nb.llm.on_message": ("MessageURL",),
     "patter_nb.tools.tool": ("Tool", "tool"),
     "patter_nb.tools.executor": ("DefaultToolExecutor",),
     "patter_nb.tools.signature": ("ToolContext",),
@@ -61,16 +70,21 @@ __all__ = [
     "AfterLLM",
     "Agent",
     "AllProvidersFailed",
+    "AnthropicLLM",
     "AudioError",
     "AuthenticationError",
     "BadRequest",
+    "CerebrasLLM",
     "ConnectionFailed",
     "ContentFiltered",
     "ContextTooLong",
     "DefaultToolExecutor",
     "EnergyVAD",
     "Event",
+    "FallbackLLM",
     "Filler",
+    "GoogleLLM",
+    "GroqLLM",
     "Guardrail",
     "HookContext",
     "LLMChunk",
@@ -78,9 +92,13 @@ __all__ = [
     "LLMProvider",
     "LocalLLM",
     "MalformedStream",
+    "MessageURL",
     "MissingExtra",
     "ModelNotFound",
     "MoonshineSTT",
+    "OpenAICompatibleLLM",
+    "OpenAILLM",
+    "OpenAILLMProvider",
     "Patter",
     "PatterConfigError",
     "PatterError",
@@ -143,9 +161,18 @@ if TYPE_CHECKING:
         TruncatedStream,
     )
     from patter_nb.events import Event
+    from patter_nb.llm.anthropic import AnthropicLLM
     from patter_nb.llm.base import LLMChunk, LLMProvider
+    from patter_nb.llm.cerebras import CerebrasLLM
+    from patter_nb.llm.fallback import FallbackLLM
+    from patter_nb.llm.google import GoogleLLM
+    from patter_nb.llm.groq import GroqLLM
     from patter_nb.llm.local import LocalLLM
     from patter_nb.llm.loop import LLMLoop
+    from patter_nb.llm.on_message import MessageURL
+    from patter_nb.llm.openai import OpenAILLM
+    from patter_nb.llm.openai_compatible import OpenAICompatibleLLM
+    from patter_nb.llm.openai_shape import OpenAILLMProvider
     from patter_nb.patter import Patter, Serving
     from patter_nb.pipeline.endpointing import TurnTaking
     from patter_nb.session import Session

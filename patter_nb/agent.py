@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -10,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from patter_nb.errors import PatterConfigError
+from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMProvider, Message, name_of
 from patter_nb.pipeline.endpointing import TurnTaking, is_duration
 from patter_nb.stt.base import STT
@@ -226,16 +226,6 @@ class Agent:
 
 PARTS: tuple[str, ...] = tuple(f.name for f in fields(Agent))
 """The names of an agent's parts: the keywords of `agent()`, `replace()` and `use()`."""
-
-
-def reject_unknown(where: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise `TypeError` for the first name in `given` that is not in `known`, with the nearest known one as a hint."""
-    known = list(known)
-    for name in given:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]}=?" if near else f" It takes {', '.join(known)}."
-            raise TypeError(f"{where}() got an unexpected keyword argument {name!r}.{hint}")
 
 
 def describe_change(before: Agent, after: Agent) -> dict[str, tuple[str, str]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from patter_nb.agent import PARTS, Agent, Filler, Guardrail, PipelineHooks, reject_unknown
+from patter_nb.agent import PARTS, Agent, Filler, Guardrail, PipelineHooks
 from patter_nb.errors import PatterConfigError
+from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMProvider
+from patter_nb.llm.on_message import OnMessage, OnMessageLLM
 from patter_nb.own_loop import is_own_loop, run_in_own_loop
 from patter_nb.pipeline.endpointing import TurnTaking
 from patter_nb.session import Session
@@ -22,6 +25,9 @@ from patter_nb.vad.base import VAD
 if TYPE_CHECKING:
     from patter_nb.tools.executor import DefaultToolExecutor
     from patter_nb.tools.tool import Tool
+
+KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GROQ_API_KEY", "CEREBRAS_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
+"""Where the providers of language models look for their keys."""
 
 _live: dict[str, Session] = {}
 """Sessions by name, so that a cell that is run again finds the one it had started instead of opening a second microphone."""
@@ -84,6 +90,7 @@ class Patter:
         agent: Agent,
         *,
         llm: LLMProvider | None = None,
+        on_message: OnMessage | None = None,
         transport: Transport | None = None,
         name: str = "main",
         runtime: Literal["kernel", "thread"] = "kernel",
@@ -92,13 +99,15 @@ class Patter:
         """Put an agent into conversation: `session = await phone.serve(agent)`, or `async with phone.serve(agent) as session`.
 
         `transport` brings the person's sound and text. Without one it is the console in a notebook that can show it; elsewhere the person
-        types by `session.ask`. `llm` is used where the agent names none. `runtime` "kernel" runs the session in the loop that awaits this;
+        types by `session.ask`. `llm` is used where the agent names none, `on_message` (a function of one message, or a URL: see
+        `patter_nb.llm.on_message`) in place of any. With neither it is `OpenAILLM()` where OPENAI_API_KEY is set, else `LocalLLM()`
+        where it is installed. `runtime` "kernel" runs the session in the loop that awaits this;
         "thread" in one of its own, so that it goes on while a cell computes. A session of the same `name` that is still live adopts the
         agent and keeps its history.
         It returns as soon as the session is live; a script then awaits `session.wait()`.
         Raises `PatterConfigError`, at once, for what cannot be served, or not over this transport.
         """
-        reject_unknown("serve", unknown, ("llm", "transport", "name", "runtime"))
+        reject_unknown("serve", unknown, ("llm", "on_message", "transport", "name", "runtime"))
         if runtime not in ("kernel", "thread"):
             raise PatterConfigError(f"runtime={runtime!r:.80} is unknown.", hint='Use runtime="kernel" or runtime="thread".')
         if not isinstance(name, str) or not name:
@@ -113,8 +122,11 @@ class Patter:
             raise PatterConfigError(
                 "Two language models: the agent has one, and serve() was given another.", hint="Pass llm= to one of them only."
             )
+        if on_message is not None and (llm is not None or agent.llm is not None):
+            whose = "serve() was given another" if llm is not None else "the agent has a language model"
+            raise PatterConfigError(f"Two that answer: on_message=, and {whose}.", hint="Pass llm= or on_message=, not both.")
         _require_free(name, transport, in_own_loop=runtime == "thread")
-        agent, running = _complete(agent, llm), _running(name)
+        agent, running = _complete(agent, llm if on_message is None else OnMessageLLM(on_message)), _running(name)
         carrier = transport if running is None else running.transport
         if carrier is not None:
             carrier.check(agent)
@@ -155,17 +167,25 @@ def _complete(agent: Agent, llm: LLMProvider | None) -> Agent:
     """The agent with what it needs to run: the language model that was asked for or is here, and a detector for its ears."""
     if llm is not None:
         agent = agent.replace(llm=llm)
-    if agent.llm is None:
-        from patter_nb.llm.local import LocalLLM, local_model_is_installed
+    return with_ears(agent if agent.llm is not None else agent.replace(llm=_default_llm()))
 
-        if not local_model_is_installed():
-            hint = (
-                'Pass llm=LocalLLM() after pip install "patter-nb[local]" and patter-nb download (no key), '
-                "or llm=ScriptedLLM([...]) from patter_nb.testing for a test."
-            )
-            raise PatterConfigError("The agent has no language model.", hint=hint)
-        agent = agent.replace(llm=LocalLLM())
-    return with_ears(agent)
+
+def _default_llm() -> LLMProvider:
+    """OpenAI's where its key is set, else the local one. Raises `PatterConfigError` where there is neither."""
+    if os.environ.get("OPENAI_API_KEY", "").strip():
+        from patter_nb.llm.openai import OpenAILLM
+
+        return OpenAILLM()
+    from patter_nb.llm.local import LocalLLM, local_model_is_installed
+
+    if local_model_is_installed():
+        return LocalLLM()
+    hint = (
+        f"Set the key of a provider: {KEYS[0]} is enough; with another ({', '.join(KEYS[1:-2])}, {' or '.join(KEYS[-2:])}) pass its llm=. "
+        'Without a key: llm=LocalLLM() after pip install "patter-nb[local]" and patter-nb download, '
+        "llm=ScriptedLLM([...]) from patter_nb.testing for a test, or on_message=your_function."
+    )
+    raise PatterConfigError("The agent has no language model.", hint=hint)
 
 
 def _running(name: str) -> Session | None:

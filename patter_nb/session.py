@@ -7,12 +7,14 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Literal, TypeVar, overload
 from weakref import WeakSet
 
-from patter_nb.agent import PARTS, Agent, describe_change, reject_unknown
+from patter_nb.agent import PARTS, Agent, describe_change
 from patter_nb.conductor import Conductor
 from patter_nb.doctor import Report, examine
 from patter_nb.errors import PatterConfigError, RequestTimeout
 from patter_nb.events import AgentChanged, Event, LLMChunked, SessionState, SessionStopped, TurnEnded, TurnHeard, TurnOffered, TurnStarted
-from patter_nb.llm.base import LLMChunk, Message
+from patter_nb.keywords import reject_unknown
+from patter_nb.llm.base import LLMChunk, LLMProvider, Message
+from patter_nb.llm.on_message import OnMessage, OnMessageLLM
 from patter_nb.log import Audio, Log
 from patter_nb.own_loop import run_in_loop
 from patter_nb.step.inputs import Failure, Say, Stop, Swap
@@ -272,12 +274,23 @@ class Session:
 
         "now" fences the running answer off: what was heard stays, nothing more of the old parts is, and the new ones go on.
         May be called from any thread. Returns what changed. A rejected value (`PatterConfigError`, also for an agent that the
-        transport cannot carry, or `TypeError` for an unknown part) leaves the agent as it was.
+        transport cannot carry, or `TypeError` for an unknown part) leaves the agent as it was. `on_message` takes the place of
+        `llm`, and the reverse.
         """
         if when not in ("turn", "now"):
             raise PatterConfigError(f"when={when!r} is unknown.", hint='Use when="turn" or when="now".')
-        reject_unknown("use", parts, PARTS)
+        reject_unknown("use", parts, (*PARTS, "on_message"))
+        if "on_message" in parts:
+            parts = self._answering(**parts)
         return self.in_loop(lambda: self._change(with_ears(self.agent.replace(**parts)), when))
+
+    def _answering(self, *, on_message: OnMessage | None, **parts: Any) -> dict[str, Any]:
+        """The parts with `llm` for `on_message`; None takes it away."""
+        if parts.get("llm") is not None and on_message is not None:
+            raise PatterConfigError("Two that answer: on_message= and llm=.", hint="Pass one of them.")
+        if on_message is not None:
+            return parts | {"llm": OnMessageLLM(on_message)}
+        return {"llm": None} | parts if self.on_message is not None else parts
 
     def _change(self, agent: Agent, when: Literal["turn", "now"]) -> AgentChanged:
         self._require_live()
@@ -308,7 +321,26 @@ class Session:
         part: dict[str, Any] = {name: value}
         self.use(**part)
 
-    llm = _part("llm", "The language model.")
+    @property
+    def llm(self) -> LLMProvider | None:
+        """The language model; None where `on_message` answers. Setting it takes the place of `on_message`."""
+        llm = self.agent.llm
+        return None if isinstance(llm, OnMessageLLM) else llm
+
+    @llm.setter
+    def llm(self, value: LLMProvider | None) -> None:
+        self.use(llm=value)
+
+    @property
+    def on_message(self) -> OnMessage | None:
+        """The function or URL that answers in place of a language model; None where one does. Setting it takes the place of `llm`."""
+        llm = self.agent.llm
+        return llm.handler if isinstance(llm, OnMessageLLM) else None
+
+    @on_message.setter
+    def on_message(self, value: OnMessage | None) -> None:
+        self.use(on_message=value)
+
     stt = _part("stt", "Speech-to-text.")
     tts = _part("tts", "Text-to-speech.")
     vad = _part("vad", "The voice activity detector.")

@@ -17,13 +17,13 @@ ROOT = Path(patter_nb.__file__).parent
 
 JUPYTER = {"IPython", "ipywidgets", "anywidget", "ipykernel", "ipywebrtc", "jupyterlab", "traitlets", "comm"}
 STAGES = {"llm", "stt", "tts", "vad", "engines"}
-SHARED = {"base", "loop", "rounds", "wire", "utterance"}
+SHARED = {"base", "loop", "rounds", "wire", "openai_shape", "utterance"}
 """What the providers of a stage have in common."""
 FACES = {"display", "console", "tape", "export"}
 EDGES = {
     *FACES,
     *("cli", "__main__", "demo", "clock", "downloads", "files", "inference", "serve", "testing", "transports"),
-    *("patter_nb.audio.wav", "patter_nb.tools.executor"),
+    *("patter_nb.audio.wav", "patter_nb.tools.executor", "llm.wire"),
 }
 """Outside the core: what meets the world, or is there for tests."""
 DOES_IO = {
@@ -118,7 +118,7 @@ def provider_of(name: str) -> str | None:
 
 def core() -> list[Module]:
     """Everything but the edges and the providers."""
-    return [module for name, module in modules().items() if not EDGES & {*module.rooms[:1], name} and provider_of(name) is None]
+    return [module for name, module in modules().items() if not EDGES & {*module.rooms[:1], ".".join(module.rooms[:2]), name} and provider_of(name) is None]
 
 
 def reached_from(start: str) -> set[str]:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from patter_nb.errors import MalformedStream
-from patter_nb.llm import sse
-from patter_nb.llm.sse import EventParser, ServerSentEvent
+from patter_nb.llm.wire import sse
+from patter_nb.llm.wire.sse import EventParser, ServerSentEvent
 
 STREAM = (
     b"\xef\xbb\xbf: keep-alive\n\n"

@@ -1,0 +1,94 @@
+"""The connections to vendors: one pool for all language models of an event loop, so that what one has warmed the next turn uses.
+
+aiohttp, because its parser is written in C: an answer's chunk costs a fifth of what it costs in httpx. The pool lives as long as its
+loop does: a task of the loop holds it, and closes the connections when the loop's end cancels it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import aiohttp
+
+__all__ = ["Pool", "pool"]
+
+KEPT_S: Final = 300.0
+"""How long an idle connection is kept: people pause for minutes. A vendor that closes earlier is noticed as the next request begins."""
+CONNECT_S: Final = 10.0
+_READ_BYTES: Final = 2**18
+
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
+
+
+class Pool:
+    """`session` makes requests; `later` finishes what nobody waits for."""
+
+    def __init__(self) -> None:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_S, ssl=_trust())
+        self.session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=True,
+            read_bufsize=_READ_BYTES,
+            trace_configs=[_telling_of_reuse()],
+        )
+        self._work: set[asyncio.Task[None]] = set()
+        self._keeper = asyncio.get_running_loop().create_task(self._keep(), name="keeping connections")
+
+    async def _keep(self) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()  # until the loop ends
+        finally:
+            await self.session.close()
+
+    @property
+    def is_closed(self) -> bool:
+        return self.session.closed or self._keeper.done()
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have `work` done beside everything else."""
+        task = asyncio.get_running_loop().create_task(work, name="draining an answer")
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    async def aclose(self) -> None:
+        """Close every connection, idle or not."""
+        for task in (*self._work, self._keeper):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self.session.close()  # the keeper may never have begun
+
+
+def pool() -> Pool:
+    """The pool of the running loop."""
+    loop = asyncio.get_running_loop()
+    known = _pools.get(loop)
+    if known is None or known.is_closed:
+        known = _pools[loop] = Pool()
+    return known
+
+
+def _telling_of_reuse() -> aiohttp.TraceConfig:
+    """Has `trace_request_ctx` of a request know whether its connection had been used before."""
+
+    async def reused(_session: object, context: Any, _params: object) -> None:
+        context.trace_request_ctx.reuses_connection = True
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_reuseconn.append(reused)
+    return config
+
+
+def _trust() -> ssl.SSLContext:
+    """The machine's certificates, and those that come with httpx, for a Python that was installed without any."""
+    import certifi
+
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context
