@@ -13,7 +13,7 @@ import aiohttp
 import msgpack
 import pytest
 
-from patter_nb.llm.sse import EventParser
+from patter_nb.llm.wire.sse import EventParser
 from patter_nb.testing import Call, Hold, WireServer
 from patter_nb.testing.wire import (
     CallFragment,

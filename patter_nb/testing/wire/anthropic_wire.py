@@ -27,7 +27,7 @@ from patter_nb.testing.wire.script import (
 
 _TOP = frozenset(
     "model messages max_tokens system tools tool_choice stream temperature top_p top_k stop_sequences metadata thinking service_tier"
-    " container context_management output_config".split()
+    " cache_control container context_management diagnostics inference_geo output_config speed".split()
 )
 _TYPES = {
     400: "invalid_request_error",
@@ -62,7 +62,8 @@ class AnthropicWire:
         return f"toolu_{request.number}"
 
     def key(self, request: WireRequest) -> str | None:
-        return request.headers.get("x-api-key") or None
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")  # what its client sends since its version 2
+        return request.headers.get("x-api-key") or (token if scheme == "Bearer" and token else None)
 
     def key_error(self, key: str | None) -> Rejected:
         return Rejected(401, "invalid x-api-key" if key else "x-api-key header is required")
@@ -128,7 +129,7 @@ class _Speaker:
                 yield from self._blocks.close_all()
                 reason = "refusal" if isinstance(step, Refusal) else _FINISH.get(step.reason, step.reason)
                 delta = {"stop_reason": reason, "stop_sequence": None}
-                yield _named({"type": "message_delta", "delta": delta, "usage": {"output_tokens": self._usages[-1].output}})
+                yield _named({"type": "message_delta", "delta": delta, "usage": _written(self._usages[-1])})
             case KeepAlive():
                 yield _named({"type": "ping"})
             case StreamError():
@@ -215,6 +216,11 @@ def _start(request: WireRequest, usage: Usage) -> dict[str, Any]:
     frame = {"id": f"msg_{request.number}", "type": "message", "role": "assistant", "model": request.body["model"], "content": []}
     counts = {"input_tokens": usage.input, **cached, "output_tokens": 1}
     return {"type": "message_start", "message": {**frame, "stop_reason": None, "stop_sequence": None, "usage": counts}}
+
+
+def _written(usage: Usage) -> dict[str, Any]:
+    thought = {"output_tokens_details": {"thinking_tokens": usage.reasoning}} if usage.reasoning and usage.details else {}
+    return {"output_tokens": usage.output, **thought}
 
 
 def _check_tools(body: Mapping[str, Any]) -> None:

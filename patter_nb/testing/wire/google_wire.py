@@ -151,7 +151,7 @@ class _Speaker:
             case Usage() if step is not self._usage:
                 yield self._event({}, step)
             case KeepAlive():
-                yield b": keep-alive\r\n\r\n"
+                yield self._event({}, None)
             case StreamError():
                 error = {"code": step.status, "message": step.message, "status": step.code or _status(step.status)}
                 yield sse({"error": error}, line_end=b"\r\n")

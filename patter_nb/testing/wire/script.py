@@ -79,7 +79,7 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class KeepAlive:
-    """A sign of life without content: a comment, or Anthropic's `ping`."""
+    """A sign of life without content: a comment, Anthropic's `ping`, or an event of Gemini's (whose client takes no comments)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,11 +210,12 @@ class WireServer:
 
 
 def _wire_of(request: WireRequest) -> WireFormat | None:
-    """The vendor whose address this is. Two of them list their models at the same one; Anthropic's clients name its version."""
+    """The vendor whose address this is. Three of them list their models at the same one, where their clients' headers tell."""
     if request.method == "POST":
         return _PATHS.get(request.path) or (GoogleWire() if MODEL.fullmatch(request.path) else None)
     if request.method == "GET" and request.path == "/v1/models":
-        return AnthropicWire() if "anthropic-version" in request.headers else OpenAIWire()
+        told: Mapping[str, WireFormat] = {"anthropic-version": AnthropicWire(), "x-goog-api-key": GoogleWire()}
+        return next((wire for header, wire in told.items() if header in request.headers), OpenAIWire())
     return _LISTS.get(request.path) if request.method == "GET" else None
 
 
