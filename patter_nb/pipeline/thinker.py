@@ -10,6 +10,7 @@ from patter_nb.agent import Agent
 from patter_nb.errors import MalformedStream, PatterConfigError
 from patter_nb.llm.base import LLMChunk, Message, as_chunk, name_of, open_stream
 from patter_nb.llm.loop import run_call
+from patter_nb.llm.on_message import OnMessageLLM
 from patter_nb.llm.rounds import merge_neighbours
 from patter_nb.pipeline.door import Door, resolved, within
 from patter_nb.pipeline.guarding import Reading, first_hit
@@ -34,7 +35,7 @@ class Thinker:
         self._tools: dict[tuple[int, str], asyncio.Task[None]] = {}
         self._equipped: Agent | None = None
         self._executor = DefaultToolExecutor()
-        self._executors: list[DefaultToolExecutor] = []
+        self._opened: dict[int, DefaultToolExecutor | OnMessageLLM] = {}
 
     @property
     def busy(self) -> bool:
@@ -76,6 +77,8 @@ class Thinker:
         with self._door.reporting("llm", asked.epoch):
             if agent.llm is None:
                 raise PatterConfigError("The agent has no language model.", hint="Set one: session.llm = LocalLLM().")
+            if isinstance(agent.llm, OnMessageLLM):
+                self._opened[id(agent.llm)] = agent.llm
             specs = [tool.spec() for tool in agent.tools] if asked.with_tools else None
             stream = open_stream(agent.llm, asked.messages, specs, cancel_event=cancelled, call_id=self._door.call_id)
             async with closing(stream):
@@ -143,7 +146,8 @@ class Thinker:
         if before is None or agent.executor is not before.executor:
             executor = DefaultToolExecutor(clock=self._door.clock) if agent.executor is None else agent.executor
             self._executor = executor.having(agent.tools)
-            self._executors.append(executor)
+            if isinstance(executor, DefaultToolExecutor):  # one of one's own needs no more than to execute
+                self._opened[id(executor)] = executor
         elif agent.tools != before.tools:
             self._executor = self._executor.having(agent.tools)
         return self._executor
@@ -155,10 +159,9 @@ class Thinker:
             task.cancel()
 
     async def aclose(self) -> None:
-        """Close the connections of the executors that were used."""
-        for executor in self._executors:
-            if isinstance(executor, DefaultToolExecutor):  # one of one's own needs no more than to execute
-                await executor.aclose()
+        """Close the connections of tools and of `on_message`. Language models keep theirs: they are not this session's alone."""
+        for opened in self._opened.values():
+            await opened.aclose()
 
 
 def _messages(changed: object, unchanged: tuple[Message, ...]) -> tuple[Message, ...]:

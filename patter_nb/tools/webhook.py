@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from patter_nb.tools.kept_client import KeptClient
 from patter_nb.tools.outcome import ToolCallError, as_text
 from patter_nb.tools.url_guard import BlockedURL, UrlGuard
 
@@ -38,22 +36,12 @@ def body_of(name: str, arguments: Mapping[str, Any], ctx: ToolContext, attempt: 
     return as_text(sent).encode()
 
 
-@dataclass(slots=True, eq=False)
-class _Kept:
-    """A client, the loop that its connections live in, and how many requests it has under way."""
-
-    client: httpx.AsyncClient
-    loop: asyncio.AbstractEventLoop
-    at_work: int = 0
-    retired: bool = False
-
-
 class Webhooks:
     """Posts to webhooks with one client, made when it is first needed, and again after `aclose`."""
 
     def __init__(self, guard: UrlGuard) -> None:
         self._guard = guard
-        self._kept: _Kept | None = None
+        self._kept = KeptClient(guard)
 
     async def call(self, name: str, url: str, body: bytes, authenticate: Callable[[httpx.Request], Awaitable[None]]) -> Any:
         """One attempt: the value of the JSON that came back. Raises `WebhookFailed`, and what `authenticate` raises."""
@@ -63,7 +51,7 @@ class Webhooks:
 
         try:
             self._guard.check(url)
-            async with self._client() as client:
+            async with self._kept.client() as client:
                 reply = await post(client, url, body, limit=MAX_REPLY_BYTES, headers={}, prepare=authenticate)
         except BlockedURL as error:
             failure = WebhookFailed(
@@ -91,29 +79,9 @@ class Webhooks:
         except (ValueError, RecursionError) as error:
             _fail(f"The tool {name} answered with something that is no JSON.", again=False, cause=error)
 
-    @asynccontextmanager
-    async def _client(self) -> AsyncIterator[httpx.AsyncClient]:
-        kept = self._kept
-        if kept is None or kept.loop is not asyncio.get_running_loop():
-            from patter_nb.tools.guarded_http import guarded_client
-
-            kept = self._kept = _Kept(guarded_client(self._guard), asyncio.get_running_loop())
-        kept.at_work += 1
-        try:
-            yield kept.client
-        finally:
-            kept.at_work -= 1
-            if kept.retired and not kept.at_work:
-                await kept.client.aclose()
-
     async def aclose(self) -> None:
         """Close the connections; those of requests under way with their end. A later request opens new ones."""
-        kept, self._kept = self._kept, None
-        if kept is None or kept.loop is not asyncio.get_running_loop():
-            return
-        kept.retired = True
-        if not kept.at_work:
-            await kept.client.aclose()
+        await self._kept.aclose()
 
 
 def _fail(told: str, *, again: bool, cause: Exception | None = None) -> NoReturn:

@@ -108,7 +108,7 @@ async def test_a_session_calls_a_webhook_and_closes_what_it_opened() -> None:
         agent = Patter().agent(llm=llm, tools=[weather(server.url)], executor=run)
         async with Patter().serve(agent, transport=KeyboardTransport(ManualClock()), name="test") as session:
             turn = await session.ask("Weather?")
-        assert run._webhooks._kept is None
+        assert not run._webhooks._kept.is_open
     assert (turn.tool_calls[0].result, server.asked[0].json["call_id"]) == ('{"sky": "clear"}', "test")
 
 
