@@ -15,6 +15,7 @@ from patter_nb.llm.base import LLMProvider
 from patter_nb.llm.on_message import OnMessage, OnMessageLLM
 from patter_nb.own_loop import is_own_loop, run_in_own_loop
 from patter_nb.pipeline.endpointing import TurnTaking
+from patter_nb.pricing import Prices, Pricing
 from patter_nb.session import Session
 from patter_nb.stt.base import STT
 from patter_nb.transports.base import Transport
@@ -38,7 +39,13 @@ class Patter:
 
     >>> phone = Patter()
     >>> agent = phone.agent("You are a friendly weather assistant.")
+
+    `pricing` are prices of one's own, beside those that genai-prices keeps: {provider: {model: {"input": USD, "output": USD}}} for a
+    million tokens, with "cache_read" and "cache_write" where they differ. Raises `PatterConfigError` for what are no prices.
     """
+
+    def __init__(self, *, pricing: Pricing | None = None) -> None:
+        self._prices = Prices(pricing)
 
     def agent(  # noqa: PLR0913  # the parts of an agent, each a keyword with a default
         self,
@@ -130,7 +137,8 @@ class Patter:
         carrier = transport if running is None else running.transport
         if carrier is not None:
             carrier.check(agent)
-        starting = _serve(agent, transport, name) if runtime == "kernel" else _serve_apart(agent, transport, name)
+        serve = _serve if runtime == "kernel" else _serve_apart
+        starting = serve(agent, transport, name, self._prices)
         starting.__qualname__ = "Patter.serve"  # type: ignore[attr-defined]  # named in the warning, if nobody awaits it
         return Serving(starting)
 
@@ -212,18 +220,19 @@ def _require_free(name: str, transport: Transport | None, *, in_own_loop: bool) 
     )
 
 
-async def _serve_apart(agent: Agent, transport: Transport | None, name: str) -> Session:
+async def _serve_apart(agent: Agent, transport: Transport | None, name: str, prices: Prices) -> Session:
     """The same in a loop of its own."""
-    return await run_in_own_loop(_serve(agent, transport, name))
+    return await run_in_own_loop(_serve(agent, transport, name, prices))
 
 
-async def _serve(agent: Agent, transport: Transport | None, name: str) -> Session:
+async def _serve(agent: Agent, transport: Transport | None, name: str, prices: Prices) -> Session:
     _require_free(name, transport, in_own_loop=is_own_loop(asyncio.get_running_loop()))
     session = _running(name)
     if session is not None:
         await session.adopt(agent)
         return session
-    session = _live[name] = Session(agent, transport=transport if transport is not None else _default_transport(), name=name)
+    transport = transport if transport is not None else _default_transport()
+    session = _live[name] = Session(agent, transport=transport, name=name, prices=prices)
     session.on_closed(lambda: _live.pop(name, None) if _live.get(name) is session else None)
     await session.start()
     return session

@@ -17,6 +17,7 @@ from patter_nb.llm.base import LLMChunk, LLMProvider, Message
 from patter_nb.llm.on_message import OnMessage, OnMessageLLM
 from patter_nb.log import Audio, Log
 from patter_nb.own_loop import run_in_loop
+from patter_nb.pricing import Prices
 from patter_nb.step.inputs import Failure, Say, Stop, Swap
 from patter_nb.tools.tool import Tool, tool
 from patter_nb.transports.base import Accept, Transport, TransportInput, Typed
@@ -40,10 +41,10 @@ class Session:
     `events` is its log; `turns`, `chunks`, `tool_calls` and `audio` are views of it. `use` changes the agent while it runs.
     """
 
-    def __init__(self, agent: Agent, *, transport: Transport, name: str = "main") -> None:
+    def __init__(self, agent: Agent, *, transport: Transport, name: str = "main", prices: Prices | None = None) -> None:
         _require_own_ears(agent, None)
         self.name = name
-        self.turns = Turns()
+        self.turns = Turns(prices)
         """All turns so far, folded from the log."""
         self.transport = transport
         self._conductor = Conductor(agent, transport, name)

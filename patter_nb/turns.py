@@ -31,6 +31,10 @@ from patter_nb.events import (
     TurnStatus,
 )
 from patter_nb.llm.base import ChunkType, LLMChunk, Message
+from patter_nb.pricing import Prices
+
+RUNS_HERE = frozenset(("local",))
+"""Providers that are free also where one that costs might have answered in their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,21 @@ class LLMRequest:
     carried: int
     messages: tuple[Message, ...]
     chunks: list[LLMChunk] = field(default_factory=list, repr=False)
+    prices: Prices = field(default_factory=Prices, repr=False, compare=False)
+
+    @property
+    def answered_by(self) -> tuple[str, str | None]:
+        """Provider and model of who answered, which where several may is told with the usage."""
+        usage = self.usage
+        return (self.provider, self.model) if usage is None or usage.provider is None else (usage.provider, usage.model)
+
+    @property
+    def cost(self) -> Decimal | None:
+        """USD: zero for what runs here, None where the price, or what was used, is not known."""
+        usage = self.usage
+        if not self.costs or (usage is not None and usage.provider in RUNS_HERE):
+            return Decimal(0)
+        return None if usage is None else self.prices.cost(usage, *self.answered_by)
 
     @property
     def usage(self) -> LLMChunk | None:
@@ -123,12 +142,12 @@ class Turn:
     @property
     def provider(self) -> str | None:
         """Who answered; the last of them, where `use(when="now")` let another go on. Each of `requests` has its own."""
-        return self.requests[-1].provider if self.requests else None
+        return self.requests[-1].answered_by[0] if self.requests else None
 
     @property
     def model(self) -> str | None:
         """The model that answered; the last of them, as with `provider`."""
-        return self.requests[-1].model if self.requests else None
+        return self.requests[-1].answered_by[1] if self.requests else None
 
     @property
     def chunks(self) -> list[LLMChunk]:
@@ -148,8 +167,9 @@ class Turn:
 
     @property
     def cost(self) -> Decimal | None:
-        """USD: zero for what runs here, None where the price is not known."""
-        return Decimal(0) if not any(request.costs for request in self.requests) else None
+        """USD of all requests: zero for what runs here, None where the price of one is not known."""
+        costs = [request.cost for request in self.requests]
+        return None if None in costs else sum(filter(None, costs), Decimal(0))
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
         from patter_nb.display import mimebundle
@@ -158,9 +178,10 @@ class Turn:
 
 
 class Turns(Sequence[Turn]):
-    """All turns of a session, in order, folded from its log."""
+    """All turns of a session, in order, folded from its log. `prices` are what their requests are paid by."""
 
-    def __init__(self) -> None:
+    def __init__(self, prices: Prices | None = None) -> None:
+        self._prices = Prices() if prices is None else prices
         self._turns: dict[int, Turn] = {}
         self._voice: dict[str, float] = {}
         self._rate: int | None = None
@@ -196,7 +217,8 @@ class Turns(Sequence[Turn]):
     def _fold_model(self, turn: Turn, body: LLMRequested | LLMChunked | ToolCalled | ToolEnded, now: float) -> None:
         match body:
             case LLMRequested():
-                turn.requests.append(LLMRequest(body.round, body.provider, body.model, body.costs, body.carried, body.messages))
+                asked = LLMRequest(body.round, body.provider, body.model, body.costs, body.carried, body.messages, prices=self._prices)
+                turn.requests.append(asked)
                 turn._marks.setdefault("asked", now)
             case LLMChunked(chunk=chunk):
                 turn.requests[-1].chunks.append(chunk)

@@ -25,6 +25,7 @@ from patter_nb.llm.wire.decoding import Decoder, ErrorEvent
 from patter_nb.llm.wire.exchange import BrokeOff, Exchange, Refused, Request, touch
 from patter_nb.llm.wire.refusals import Source, refusal_error
 from patter_nb.llm.wire.retrying import Retrying
+from patter_nb.pricing import load_prices
 from patter_nb.tasks import closing
 
 __all__ = ["USER_AGENT", "VendorLLM"]
@@ -225,6 +226,7 @@ class VendorLLM(ABC):
 
     async def warmup(self) -> None:
         """Open the connection that the first request will use. A vendor that cannot be reached now is not an error yet."""
+        await asyncio.to_thread(load_prices)
         if self._client is not None:
             return
         try:

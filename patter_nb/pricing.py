@@ -1,0 +1,96 @@
+"""What an answer costs: tokens by the prices that genai-prices keeps, or by one's own. What has no price is None, never nothing.
+
+That package carries the prices of its release and looks up nothing over the network. It is loaded when a model that costs is first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Final, TypeAlias
+
+from patter_nb.errors import PatterConfigError
+from patter_nb.llm.base import LLMChunk
+
+__all__ = ["Prices", "Pricing", "load_prices"]
+
+Rates: TypeAlias = Mapping[str, Decimal | int | float | str]
+"""USD for a million tokens: "input" and "output", and where they differ from "input" "cache_read" and "cache_write"."""
+
+Pricing: TypeAlias = Mapping[str, Mapping[str, Rates]]
+"""Rates by model by provider: {"openai_compatible": {"my-model": {"input": 0.10, "output": 0.40}}}."""
+
+_MILLION: Final = Decimal(1_000_000)
+_NEEDED: Final = ("input", "output")
+_KNOWN: Final = (*_NEEDED, "cache_read", "cache_write")
+_EXAMPLE: Final = 'For example pricing={"openai_compatible": {"my-model": {"input": 0.10, "output": 0.40}}}, in USD for a million tokens.'
+
+
+class Prices:
+    """The prices of one `Patter`: `own` ones first. Raises `PatterConfigError` for rates that are none.
+
+    >>> usage = LLMChunk("usage", input_tokens=1_000_000, output_tokens=500_000)
+    >>> Prices({"me": {"mine": {"input": 2, "output": "0.40"}}}).cost(usage, "me", "mine"), Prices().cost(usage, "me", "mine")
+    (Decimal('2.20'), None)
+    """
+
+    def __init__(self, own: Pricing | None = None) -> None:
+        if own is not None and not isinstance(own, Mapping):
+            raise PatterConfigError(f"pricing is {type(own).__name__}, not a dict.", hint=_EXAMPLE)
+        named = [(provider, model, rates) for provider, models in (own or {}).items() for model, rates in _items(models)]
+        self._own = {(provider, model): _checked(provider, model, rates) for provider, model, rates in named}
+
+    def cost(self, usage: LLMChunk, provider: str, model: str | None) -> Decimal | None:
+        """USD for a count of tokens of this model of this provider, None where they have no price."""
+        if model is None:
+            return None
+        own = self._own.get((provider, model))
+        return _by_rates(usage, own) if own is not None else _by_package(usage, provider, model)
+
+
+def load_prices() -> None:
+    """Load what is known of prices, which takes a fifth of a second, before somebody waits for it. In any thread."""
+    import genai_prices  # noqa: F401
+
+
+def _by_rates(usage: LLMChunk, rates: Mapping[str, Decimal]) -> Decimal:
+    counts = (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens)
+    paid = (rates.get(name, rates["input"]) * (count or 0) for name, count in zip(_KNOWN, counts, strict=True))
+    return sum(paid, Decimal(0)) / _MILLION
+
+
+def _by_package(usage: LLMChunk, provider: str, model: str) -> Decimal | None:
+    from genai_prices import Usage, calc_price
+
+    read, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
+    counted = Usage(
+        input_tokens=(usage.input_tokens or 0) + read + written,  # there they are part of it
+        cache_read_tokens=read or None,
+        cache_write_tokens=written or None,
+        output_tokens=usage.output_tokens,
+    )
+    try:
+        return calc_price(counted, model_ref=model, provider_id=provider).total_price
+    except LookupError:
+        return None
+
+
+def _items(models: object) -> list[tuple[str, object]]:
+    if not isinstance(models, Mapping):
+        raise PatterConfigError(f"pricing holds {type(models).__name__} for a provider, not a dict of models.", hint=_EXAMPLE)
+    return list(models.items())
+
+
+def _checked(provider: str, model: str, rates: object) -> dict[str, Decimal]:
+    where = f"The price of {provider} {model}"
+    if not isinstance(rates, Mapping) or (missing := [name for name in _NEEDED if name not in rates]):
+        raise PatterConfigError(f"{where} has no {' and no '.join(missing) if isinstance(rates, Mapping) else 'rates'}.", hint=_EXAMPLE)
+    if unknown := [str(name) for name in rates if name not in _KNOWN]:
+        raise PatterConfigError(f"{where} names {', '.join(unknown)}, which is unknown.", hint=f"It takes {', '.join(_KNOWN)}.")
+    try:
+        checked = {str(name): Decimal(str(rate)) for name, rate in rates.items()}
+    except InvalidOperation as error:
+        raise PatterConfigError(f"{where} is no number: {dict(rates)}.", hint=_EXAMPLE) from error
+    if any(not rate.is_finite() or rate < 0 for rate in checked.values()):
+        raise PatterConfigError(f"{where} is below 0, or no number.", hint=_EXAMPLE)
+    return checked
