@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from patter_nb.downloads import ensure_local_models
+from patter_nb.patter import KEYS
+
+for _key in KEYS:
+    os.environ.pop(_key, None)  # a developer's key is not to be spent by a test
 
 collect_ignore_glob = ["*conftest.py"]
 """There are several, and none holds a doctest."""
