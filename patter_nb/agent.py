@@ -13,6 +13,7 @@ from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMProvider, Message, name_of
 from patter_nb.pipeline.endpointing import TurnTaking, is_duration
 from patter_nb.stt.base import STT
+from patter_nb.tools.mcp_server import McpServer, mcp_servers
 from patter_nb.tools.tool import Tool
 from patter_nb.tts.base import TTS
 from patter_nb.vad.base import VAD
@@ -155,6 +156,8 @@ class Agent:
 
     `llm` answers; `stt`, `tts` and `vad` make it speech (an agent without them is typed to and answers in text).
     `{name}` in `system_prompt` and `first_message` is filled from `variables`. `tools` are `Tool`s or plain functions.
+    `mcp_servers` lend their tools while a session lives: each is a URL, {"url", "headers", "allow_hosts", "name"} (streamable HTTP) or
+    {"command", "args", "env", "name"} (started, and talked to by its pipes); it takes `pip install "patter-nb[mcp]"`.
     `error_message` is spoken when an answer fails, `filler` (text or `Filler`) when it is slow.
     """
 
@@ -170,6 +173,7 @@ class Agent:
     text_transforms: tuple[Callable[[str], str], ...] = ()
     hooks: PipelineHooks = field(default_factory=PipelineHooks)
     executor: DefaultToolExecutor | None = None
+    mcp_servers: tuple[McpServer, ...] = ()
     turn_taking: TurnTaking = field(default_factory=TurnTaking)
     error_message: str = ""
     filler: Filler | None = None
@@ -184,6 +188,7 @@ class Agent:
         _expect("turn_taking", self.turn_taking, TurnTaking, "a TurnTaking(...)")
         object.__setattr__(self, "variables", MappingProxyType(dict(self.variables)))
         object.__setattr__(self, "tools", _tools(self.tools))
+        object.__setattr__(self, "mcp_servers", mcp_servers(self.mcp_servers))
         object.__setattr__(self, "guardrails", _all_of("guardrails", self.guardrails, Guardrail))
         object.__setattr__(self, "text_transforms", _callables(self.text_transforms))
         object.__setattr__(self, "hooks", PipelineHooks() if self.hooks is None else self.hooks)
@@ -239,7 +244,7 @@ def _brief(value: object) -> str:
         case None | str() | int() | float() | TurnTaking() | Filler():
             return str(value)
         case tuple():
-            return ", ".join(item.name if isinstance(item, (Tool, Guardrail)) else _brief(item) for item in value) or "none"
+            return ", ".join(item.name if isinstance(item, (Tool, Guardrail, McpServer)) else _brief(item) for item in value) or "none"
         case Mapping():
             return ", ".join(map(str, value)) or "none"
         case _:

@@ -10,6 +10,7 @@ import logging
 import math
 import warnings
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from patter_nb.pipeline.pipeline import Pipeline
 from patter_nb.pipeline.playback_queue import PlaybackQueue
 from patter_nb.step import State, next_due_ms, step
 from patter_nb.step.effects import Adopt, Effect, FlushPlayback, PausePlayback, Play, ResumePlayback, Shutdown
-from patter_nb.step.inputs import Due, Failure, FrameHeard, Input, Start, Stop
+from patter_nb.step.inputs import Due, Failure, FrameHeard, Input, Start, Stop, Swap
 from patter_nb.step.scene import Happened
 from patter_nb.tasks import Tasks, as_patter_error, closing
 from patter_nb.transports.base import Played, Transport, TransportInput, Trouble
@@ -65,12 +66,15 @@ class Conductor:
     async def start(self) -> None:
         """Load what can be loaded, greet, and begin to hear. Raises what fails at loading, with nothing left open."""
         try:
-            await self._pipeline.start(self.state.agent)
+            agent, failures = await self._pipeline.start(self.state.agent)
         except BaseException:
             await self._close()
             raise
         self._origin_ms, self._origin_s = self.clock.now_ms(), self.clock.wall_s()
+        self.state, self._door.agent = replace(self.state, agent=agent), agent
         self.feed(Start(self._transport.output.sample_rate, self._transport.plays, self._transport.awaited))
+        for error in failures:
+            self.feed(Failure(None, "tool", error))
         self.tasks.spawn(self._pump(self._transport), "hearing the person")
         self._watching = self.loop.create_task(self._watch_loop(), name="watching the loop")
 
@@ -124,11 +128,28 @@ class Conductor:
                 self._playback.put(effect)
             case Adopt(agent):
                 self._door.agent = agent
-                self.tasks.spawn(self._pipeline.adopt(agent), "changing the agent")
+                self.tasks.spawn(self._adopt(agent), "changing the agent")
             case Shutdown():
                 self._closing = self.loop.create_task(self._close(), name=f"closing session {self.name}")
             case _:
                 self._pipeline.carry_out(effect)
+
+    def equipped(self, agent: Agent) -> Agent:
+        """The agent with the tools that its MCP servers lend. Raises `PatterConfigError` where two tools have one name."""
+        return self._pipeline.equipped(agent)
+
+    async def _adopt(self, agent: Agent) -> None:
+        """Prepare the stages for the agent. Where its servers came to lend other tools, it has those from the next turn on."""
+        await self._pipeline.adopt(agent)
+        await self._pipeline.drop_clashing(self._newest)
+        equipped = self.equipped(self._newest)
+        if equipped is not self._newest and self.state.life == "live":
+            self.feed(Swap(equipped, "turn"))
+
+    @property
+    def _newest(self) -> Agent:
+        """The agent as it will be from the next turn on."""
+        return self.state.next_agent or self.state.agent
 
     # --- time
 

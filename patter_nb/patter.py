@@ -62,6 +62,7 @@ class Patter:
         text_transforms: Iterable[Callable[[str], str]] = (),
         hooks: PipelineHooks | None = None,
         executor: DefaultToolExecutor | None = None,
+        mcp_servers: Iterable[str | Mapping[str, Any]] = (),
         turn_taking: TurnTaking | None = None,
         error_message: str = "",
         filler: str | Filler | None = None,
@@ -86,6 +87,7 @@ class Patter:
             text_transforms=text_transforms,  # type: ignore[arg-type]  # likewise
             hooks=PipelineHooks() if hooks is None else hooks,
             executor=executor,
+            mcp_servers=mcp_servers,  # type: ignore[arg-type]  # Agent describes them
             turn_taking=TurnTaking() if turn_taking is None else turn_taking,
             error_message=error_message,
             filler=filler,  # type: ignore[arg-type]  # Agent makes a Filler of text

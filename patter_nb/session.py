@@ -295,6 +295,7 @@ class Session:
 
     def _change(self, agent: Agent, when: Literal["turn", "now"]) -> AgentChanged:
         self._require_live()
+        agent = self._conductor.equipped(agent)
         _require_own_ears(agent, self)
         self.transport.check(agent)
         changed = AgentChanged(describe_change(self.agent, agent), when)

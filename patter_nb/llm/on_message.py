@@ -284,14 +284,14 @@ class OnMessageLLM:
     async def _streamed(self, url: MessageURL, message: dict[str, Any]) -> AsyncGenerator[str, None]:
         import aiohttp
 
-        from patter_nb.tools.guarded_ws import connect, guarded_session
+        from patter_nb.tools.guarded_ws import guarded_session
 
-        body, guard = json.dumps(message, ensure_ascii=False), url.guard()
+        body = json.dumps(message, ensure_ascii=False)
         said: list[str] = []
-        async with guarded_session(guard) as session:
+        async with guarded_session(url.guard()) as session:
             try:
                 async with asyncio.timeout(CONNECT_S):
-                    ws = await connect(session, guard, url.url, headers=url.headers(body.encode()), max_frame=MAX_REPLY_BYTES)
+                    ws = await session.ws_connect(url.url, headers=url.headers(body.encode()), max_msg_size=MAX_REPLY_BYTES)
                     await ws.send_str(body)
             except TimeoutError as error:
                 self._late(f"could not be connected to within {CONNECT_S:.0f} s", error)

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from patter_nb.agent import Agent
 from patter_nb.audio.frames import Frame
+from patter_nb.errors import PatterError
 from patter_nb.events import Stage
 from patter_nb.llm.base import warm
 from patter_nb.pipeline.door import Door
@@ -27,6 +28,8 @@ from patter_nb.step.effects import (
     Speak,
     StopListening,
 )
+from patter_nb.step.inputs import Failure
+from patter_nb.tools.mcp import McpTools
 
 
 @runtime_checkable
@@ -44,6 +47,7 @@ class Pipeline:
         self._listener = Listener(door)
         self._thinker = Thinker(door)
         self._speaker = Speaker(door)
+        self._lent = McpTools()
         self._adopting = asyncio.Lock()
         self._adopted: Agent | None = None
 
@@ -52,10 +56,26 @@ class Pipeline:
         """Whether any stage works on something that will answer."""
         return self._adopting.locked() or self._listener.busy or self._thinker.busy or self._speaker.busy
 
-    async def start(self, agent: Agent) -> None:
-        """Load what can be loaded ahead of an agent's parts, and hear with its ears. Raises what fails at that."""
+    async def start(self, agent: Agent) -> tuple[Agent, list[PatterError]]:
+        """Load what can be loaded ahead of an agent's parts, and hear with its ears. Raises what fails at that.
+
+        Gives the agent with the tools that its servers lend, and an error for each server that lends none.
+        """
+        failures = await self._lent.connect(agent.mcp_servers)
+        agent = self.equipped(agent)
         for _, take in self._parts(agent):
             await take()
+        return agent, failures
+
+    def equipped(self, agent: Agent) -> Agent:
+        """The agent with the tools that its servers lend, and with no others that were lent. Raises `PatterConfigError` for a clash."""
+        tools = self._lent.equipped(agent.tools, agent.mcp_servers)
+        return agent if tools == agent.tools else agent.replace(tools=tools)
+
+    async def drop_clashing(self, agent: Agent) -> None:
+        """Leave out each server that lends a tool of a name that another has, and report it."""
+        for error in await self._lent.drop_clashing(agent.tools, agent.mcp_servers):
+            self._door.feed(Failure(None, "tool", error))
 
     async def adopt(self, agent: Agent) -> None:
         """Do the same for a new agent in a live session. What fails is reported, and the rest goes on.
@@ -63,6 +83,11 @@ class Pipeline:
         The other stages take their parts from the door, whenever they begin something.
         """
         async with self._adopting:
+            before = self._adopted
+            if before is None or agent.mcp_servers is not before.mcp_servers:
+                with self._door.reporting("tool", None):
+                    for error in await self._lent.connect(agent.mcp_servers):
+                        self._door.feed(Failure(None, "tool", error))
             for stage, take in self._parts(agent):
                 with self._door.reporting(stage, None):
                     await take()
@@ -118,7 +143,10 @@ class Pipeline:
         try:
             await self._listener.aclose()
         finally:
-            await self._thinker.aclose()
+            try:
+                await self._thinker.aclose()
+            finally:
+                await self._lent.aclose()
 
 
 async def _warm_up(agent: Agent, before: Agent | None) -> None:

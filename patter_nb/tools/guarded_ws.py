@@ -6,7 +6,6 @@ import socket
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
 
 from patter_nb.tools.url_guard import PORTS, BlockedURL, UrlGuard
 
@@ -30,21 +29,19 @@ def _result(host: str, address: str, port: int) -> ResolveResult:
 
 
 def guarded_session(guard: UrlGuard) -> aiohttp.ClientSession:
-    """A session for `connect`. It follows no redirect: one that leads elsewhere is refused, for no WebSocket needs it."""
+    """A session that connects only where `guard` allows. It follows no redirect: no WebSocket needs one.
+
+    The host is checked once more as it is read by whoever connects, since an address in a URL is not resolved.
+    """
+
+    async def check(session: object, context: object, params: aiohttp.TraceRequestStartParams) -> None:
+        guard.target(params.url.raw_host or "", params.url.port or PORTS.get(params.url.scheme, 0))
 
     async def refuse(session: object, context: object, params: aiohttp.TraceRequestRedirectParams) -> None:
         raise BlockedURL(f"{params.url.host} redirects a WebSocket elsewhere.", hint="Use the URL that it redirects to.")
 
     trace = aiohttp.TraceConfig()
+    trace.on_request_start.append(check)
     trace.on_request_redirect.append(refuse)
     connector = aiohttp.TCPConnector(resolver=_Checked(guard), use_dns_cache=False)
     return aiohttp.ClientSession(connector=connector, trace_configs=[trace], timeout=aiohttp.ClientTimeout(total=None))
-
-
-async def connect(
-    session: aiohttp.ClientSession, guard: UrlGuard, url: str, *, headers: dict[str, str], max_frame: int
-) -> aiohttp.ClientWebSocketResponse:
-    """Open a WebSocket. The host is checked once more as it is read by whoever connects: an address in it is not resolved."""
-    where = URL(url)
-    guard.target(where.raw_host or "", where.port or PORTS.get(where.scheme, 0))
-    return await session.ws_connect(where, headers=headers, max_msg_size=max_frame)
