@@ -128,8 +128,15 @@ class Exchange:
 
     async def _post_once(self) -> aiohttp.ClientResponse:
         request, self.reuses_connection = self._request, False
-        return await pool().session.post(
-            request.url, data=request.body, headers=request.headers, timeout=self._timeout, allow_redirects=False, trace_request_ctx=self
+        shared = pool()
+        return await shared.session.post(
+            request.url,
+            data=request.body,
+            headers=request.headers,
+            timeout=self._timeout,
+            proxy=shared.proxy_for(request.url),
+            allow_redirects=False,
+            trace_request_ctx=self,
         )
 
     @contextmanager
@@ -194,6 +201,10 @@ async def touch(url: str, headers: Mapping[str, str], source: Source) -> int:
     """
     exchange = Exchange(Request(url, headers, b""), source, timeout_s=WARM_S)
     with exchange._failures():
-        async with pool().session.get(url, headers=headers, timeout=exchange._timeout, trace_request_ctx=exchange) as response:
+        shared = pool()
+        asking = shared.session.get(
+            url, headers=headers, timeout=exchange._timeout, proxy=shared.proxy_for(url), trace_request_ctx=exchange
+        )
+        async with asking as response:
             await response.read()
             return response.status

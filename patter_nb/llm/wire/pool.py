@@ -11,6 +11,8 @@ import ssl
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -33,10 +35,10 @@ class Pool:
         self.session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=True,
             read_bufsize=_READ_BYTES,
             trace_configs=[_telling_of_reuse()],
         )
+        self._proxies: dict[str, str | None] = {}
         self._work: set[asyncio.Task[None]] = set()
         self._keeper = asyncio.get_running_loop().create_task(self._keep(), name="keeping connections")
 
@@ -49,6 +51,14 @@ class Pool:
     @property
     def is_closed(self) -> bool:
         return self.session.closed or self._keeper.done()
+
+    def proxy_for(self, url: str) -> str | None:
+        """The proxy that the environment names for this host, None for none. aiohttp would ask for it anew, in a thread, each time."""
+        parts = urlsplit(url)
+        host = f"{parts.scheme}://{parts.netloc}"
+        if host not in self._proxies:
+            self._proxies[host] = None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+        return self._proxies[host]
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Have `work` done beside everything else."""
