@@ -46,7 +46,7 @@ def server() -> Iterator[str]:
 
 
 def cell(peer: str, form: str, measure: str, port: str) -> dict[str, float]:
-    command = [sys.executable, HERE / "measures.py", peer, form, measure, port]
+    command = [sys.executable, str(HERE / "measures.py"), peer, form, measure, port]
     ran = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **KEYS}, check=False)
     if ran.returncode:
         raise SystemExit(ran.stderr)

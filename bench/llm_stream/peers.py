@@ -1,4 +1,4 @@
-"""Three ways to a vendor's answer: ours, the vendor's official client (its raw stream), and a floor: httpx, lines, json.loads, a dict a chunk.
+"""Three ways to a vendor's answer: ours, the vendor's official client, its raw stream; and a floor: httpx, lines, json.loads and a dict.
 
 All send the same body, made by our encoders, and give the texts of the answer as they come; a call is the text of its arguments.
 """
@@ -122,7 +122,7 @@ def _anthropic_client(base: str) -> Any:
 def _google_client(base: str) -> Any:
     from google import genai
 
-    return genai.Client(api_key="key", http_options={"base_url": base})  # type: ignore[arg-type]  # it takes a dict, too
+    return genai.Client(api_key="key", http_options={"base_url": base})
 
 
 def _openai_texts(event: Any) -> Iterator[str]:
