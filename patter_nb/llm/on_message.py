@@ -18,6 +18,7 @@ import hmac
 import inspect
 import json
 import logging
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,7 +57,7 @@ _CHECK = "Check what answers there."
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class MessageURL:
     """Where the person's words are sent to be answered.
 
@@ -68,12 +69,12 @@ class MessageURL:
 
     Raises `PatterConfigError` for what is no such URL, or one that is not public.
 
-    >>> MessageURL("https://example.com/answer", secret="s3cret")
-    MessageURL(url='https://example.com/answer', allow_hosts=())
+    >>> MessageURL("https://example.com/answer?key=k", secret="s3cret")
+    MessageURL('https://example.com/...')
     """
 
     url: str
-    secret: str | None = field(default=None, kw_only=True, repr=False)
+    secret: str | None = field(default=None, kw_only=True)
     allow_hosts: Sequence[str] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
@@ -97,7 +98,11 @@ class MessageURL:
     @property
     def host(self) -> str:
         """The part that may be shown."""
-        return self.url.split("/")[2]
+        return re.split(r"[/?#]", self.url)[2]
+
+    def __repr__(self) -> str:
+        """Without what may be a key: secret, path and query."""
+        return f"MessageURL('{self.url.split(':')[0]}://{self.host}/...')"
 
     def guard(self) -> UrlGuard:
         """What checks each address before it is connected to."""
@@ -249,11 +254,8 @@ class OnMessageLLM:
         yield self._words_of(reply)
 
     def _words_of(self, reply: Reply) -> str:
-        where: dict[str, Any] = {"provider": self.provider, "model": self.model, "status": reply.status}
         if not reply.is_success:
-            kind = AuthenticationError if reply.status in (401, 403) else ServerError if reply.status >= 500 else BadRequest
-            said = f": {reply.excerpt}" if reply.excerpt else "."
-            raise kind(f"on_message ({self.model}) answered with status {reply.status}{said}", hint=_CHECK, **where)
+            self._refused(reply.status, reply.excerpt)
         if reply.media_type == "text/plain":
             return reply.body.decode("utf-8", "replace")
         try:
@@ -295,6 +297,8 @@ class OnMessageLLM:
                     await ws.send_str(body)
             except TimeoutError as error:
                 self._late(f"could not be connected to within {CONNECT_S:.0f} s", error)
+            except aiohttp.WSServerHandshakeError as error:
+                self._refused(error.status, "it opens no WebSocket there.")
             except (aiohttp.ClientError, OSError) as error:
                 self._unreachable(error)
             try:
@@ -339,8 +343,14 @@ class OnMessageLLM:
         hint = "Answer sooner, or stream the answer over a WebSocket."
         raise RequestTimeout(f"on_message ({self.model}) {told}.", provider=self.provider, model=self.model, hint=hint) from cause
 
+    def _refused(self, status: int, said: str) -> NoReturn:
+        kind = AuthenticationError if status in (401, 403) else ServerError if status >= 500 else BadRequest
+        told = f"on_message ({self.model}) answered with status {status}{f': {said}' if said else '.'}"
+        raise kind(told, provider=self.provider, model=self.model, status=status, hint=_CHECK)
+
     def _unreachable(self, cause: Exception) -> NoReturn:
-        told = f"on_message ({self.model}) could not be reached ({type(cause).__name__}: {cause})."
+        reason = f"{type(cause).__name__}: {cause}".rstrip(": ").replace(self._url.url if self._url else "", self.model)
+        told = f"on_message ({self.model}) could not be reached ({reason})."
         raise ConnectionFailed(
             told, provider=self.provider, model=self.model, hint="Check the URL, and whether its server runs."
         ) from cause

@@ -59,11 +59,12 @@ class DefaultToolExecutor:
 
     `timeout_s` holds for tools that name no time of their own; both are kept within 0.1 and 300 seconds. A Python function runs
     once: it is not known to be safe to repeat. A webhook that could not be reached, or whose server was busy or failed (408, 425,
-    429, 5xx), is asked up to `max_retries` times more, each within its own `timeout_s`; one that took too long is not asked again.
-    `allow_hosts` names hosts that webhooks may be at though they are not public: "localhost", "127.0.0.1:8080". After 5 failed
-    calls in a row a tool is paused for 30 s of `clock`. `sleep` waits for seconds between attempts, `chance` gives their jitter
-    as a number within 0 and 1. To change what happens around a call, override `before_call`, `authenticate`, `on_result`,
-    `on_error`, `on_retry`.
+    429, 500, 502, 503, 504), is asked up to `max_retries` times more, each within its own `timeout_s`; one that took too long is
+    not asked again. `allow_hosts` names hosts that webhooks may be at though they are not public: "localhost", "127.0.0.1:8080".
+
+    After 5 failed calls in a row a tool is paused for 30 s of `clock`. `sleep` waits for seconds between attempts, `chance` gives
+    their jitter as a number within 0 and 1. To change what happens around a call, override `before_call`, `authenticate`,
+    `on_result`, `on_error`, `on_retry`.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import httpx
 
-from patter_nb.tools.url_guard import HTTP, PORTS, UrlGuard
+from patter_nb.tools.url_guard import HTTP, PORTS, BlockedURL, UrlGuard
 
 MAX_REDIRECTS: Final = 5
 EXCERPT_CHARS: Final = 300
@@ -111,7 +111,8 @@ async def post(
 ) -> Reply:
     """POST JSON and read what comes back, at most `limit` bytes of it. At most 5 redirects are followed, by httpx's rules of methods.
 
-    `prepare` may change the request before it is sent. On a redirect to another origin only harmless headers go along.
+    `prepare` may change the request before it is sent. On a redirect to another origin only harmless headers go along; none leads from
+    https to http.
     Raises `httpx.HTTPError`, `BlockedURL`, and `ReplyTooLarge` as soon as the limit is passed, or before the body is read where its
     length was told.
     """
@@ -133,6 +134,9 @@ async def _send(client: httpx.AsyncClient, request: httpx.Request) -> httpx.Resp
         if following is None:
             return response
         await response.aclose()
+        if (request.url.scheme, following.url.scheme) == ("https", "http"):
+            told = f"{request.url.host} redirects from https to http."
+            raise BlockedURL(told, hint="Use a URL that stays with https.")
         if _origin(following.url) != _origin(request.url):
             for name in [name for name in following.headers if name.lower() not in _HARMLESS]:
                 del following.headers[name]

@@ -11,7 +11,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -36,6 +36,9 @@ MAX_PAGES: Final = 100
 QUIET_S: Final = 300.0
 """How long an open stream of events may say nothing."""
 
+SHORTEST_SECRET: Final = 6
+
+_REMEDY = "Check its URL and headers, or its command and what it writes to stderr."
 _log = logging.getLogger(__name__)
 
 
@@ -62,7 +65,7 @@ class McpTools:
             raise
         failures = {id(one): error for one, error in zip(new, outcomes, strict=True) if error is not None}
         await self._close(lambda one: id(one) in failures)
-        return [_failed(one.server, error) for one in new if (error := failures.get(id(one)))]
+        return [_failed(one.server, error, one.status) for one in new if (error := failures.get(id(one)))]
 
     def equipped(self, tools: Iterable[Tool], servers: Sequence[McpServer]) -> tuple[Tool, ...]:
         """`tools`, and those of `servers` in place of whatever came from one. Raises `PatterConfigError` where two have one name."""
@@ -129,6 +132,8 @@ class _Connection:
     def __init__(self, server: McpServer) -> None:
         self.server = server
         self.tools: tuple[Tool, ...] = ()
+        self.status: int | None = None
+        """The last HTTP status that was an error."""
         self._client: Client | None = None
         self._over = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
@@ -153,7 +158,7 @@ class _Connection:
 
     async def _keep(self, ready: asyncio.Future[tuple[Tool, ...]]) -> None:
         try:
-            async with _client(self.server) as client:
+            async with _client(self.server, self._note) as client:
                 listed = await _list(client)
                 self._client = client
                 if not ready.done():
@@ -168,6 +173,10 @@ class _Connection:
         finally:
             self._client = None
             ready.cancel()
+
+    async def _note(self, response: Any) -> None:
+        if response.is_error:
+            self.status = response.status_code
 
     def _lent(self, listed: Iterable[Listed]) -> tuple[Tool, ...]:
         """The server's tools as ours; one that cannot be described is left out, and the log says so."""
@@ -220,20 +229,21 @@ class _Connection:
 
 
 @asynccontextmanager
-async def _client(server: McpServer) -> AsyncIterator[Client]:
+async def _client(server: McpServer, note: Callable[[Any], Awaitable[None]]) -> AsyncIterator[Client]:
+    """`note` is told each HTTP response."""
     from mcp import Client
     from mcp.types import Implementation
 
     from patter_nb import __version__
 
-    async with _transport(server) as transport:
+    async with _transport(server, note) as transport:
         client_info = Implementation(name="patter_nb", version=__version__)
         async with Client(transport, client_info=client_info, cache=None) as client:
             yield client
 
 
 @asynccontextmanager
-async def _transport(server: McpServer) -> AsyncIterator[Any]:
+async def _transport(server: McpServer, note: Callable[[Any], Awaitable[None]]) -> AsyncIterator[Any]:
     if server.url is not None:
         import httpx2
         from mcp.client.streamable_http import streamable_http_client
@@ -244,6 +254,7 @@ async def _transport(server: McpServer) -> AsyncIterator[Any]:
         guard.check(server.url)
         timeout = httpx2.Timeout(START_S, read=QUIET_S)
         async with guarded_client(guard, httpx2, headers=server.headers, timeout=timeout) as http:
+            http.event_hooks["response"].append(note)
             yield streamable_http_client(server.url, http_client=http)
         return
     from mcp import StdioServerParameters, stdio_client
@@ -285,11 +296,19 @@ def _leaf(error: BaseException) -> BaseException:
     return error
 
 
-def _failed(server: McpServer, error: BaseException) -> PatterError:
-    told, hint = (error.message, error.hint) if isinstance(error, PatterError) else (f"{type(error).__name__}: {error}".rstrip(": "), None)
+def _failed(server: McpServer, error: BaseException, status: int | None) -> PatterError:
+    """Why a server is not connected: the first line of what its package says, without a key."""
+    if isinstance(error, PatterError):
+        told, hint = error.message, error.hint
+    else:
+        told, hint = f"{type(error).__name__}: {error}".split("\n")[0].rstrip(": ")[:300], None
+    for secret in (server.url or "", *server.headers.values(), *server.env.values()):
+        told = told.replace(secret, "...") if len(secret) >= SHORTEST_SECRET else told
+    answered = f" (it answered with status {status})" if status is not None else ""
     failure = ConnectionFailed(
-        f"The MCP server {server.name} could not be connected to: {told}",
-        hint=f"{hint or 'Check its URL or its command.'} The agent goes on without its tools; session.use(mcp_servers=[...]) tries again.",
+        f"The MCP server {server.name} could not be connected to: {told}{answered}.",
+        status=status,
+        hint=f"{hint or _REMEDY} The agent goes on without its tools; session.use(mcp_servers=[...]) tries again.",
     )
     failure.__cause__ = error
     return failure

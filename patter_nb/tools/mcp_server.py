@@ -22,11 +22,12 @@ _LOCAL = ("command", "args", "env", "name")
 class McpServer:
     """A server that lends its tools: at a `url` (streamable HTTP), or a `command` that is started and talked to by its pipes.
 
-    `headers` and `env` may hold keys and are not shown. `allow_hosts` names hosts that may be connected to though they are not public.
+    `url`, `headers`, `args` and `env` may hold keys and are not shown. `allow_hosts` names hosts that may be connected to though they are
+    not public.
     """
 
     name: str
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     allow_hosts: tuple[str, ...] = ()
     command: str | None = None
@@ -80,7 +81,7 @@ def _server(value: object, taken: list[str]) -> McpServer:
 
 def _named(where: str, taken: list[str], *, is_url: bool) -> str:
     """After the host or the program; numbered where that is taken. Nothing else of a URL or a command may be shown."""
-    base = where.split("/")[2].rpartition("@")[2] if is_url else re.split(r"[/\\]", where)[-1]
+    base = re.split(r"[/?#]", where)[2].rpartition("@")[2] if is_url else re.split(r"[/\\]", where)[-1]
     return next(name for name in (base, *(f"{base} {n}" for n in range(2, len(taken) + 3))) if name not in taken)
 
 

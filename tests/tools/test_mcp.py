@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from lending import PIXEL, lending_at_http
+from local_web import saying, serving
 from talking import bodies, until
 
 from patter_nb.clock import ManualClock
@@ -233,6 +234,17 @@ async def test_a_server_that_fails_is_reported_and_the_agent_goes_on_without_it(
         assert [tool.name for tool in session.tools] == ["own"]
         assert (await called(session, "own")).result == "mine"
     assert isinstance(bodies(session, StageFailed)[0].error, ConnectionFailed)
+
+
+@pytest.mark.parametrize("status", [401, 404, 500, 200])
+async def test_a_server_that_refuses_is_reported_with_its_status_and_without_a_key(status: int) -> None:
+    async with serving(saying({"no": "MCP"}, status=status)) as server:
+        entry = {"url": f"{server.url}/mcp?key=s3cret", "headers": {"X-Key": "s3cret-too"}, "allow_hosts": [server.host]}
+        async with lent(entry) as session:
+            (failure,) = failures(session)
+    assert (f"status {status}" in failure) == (status != 200)
+    assert "s3cret" not in failure and "\n" not in failure and len(failure) < 600
+    assert "s3cret" not in repr([event.to_dict() for event in session.events])
 
 
 async def test_one_that_fails_does_not_take_the_other_with_it() -> None:
