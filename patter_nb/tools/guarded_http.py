@@ -5,6 +5,7 @@ Loaded when the first request is made, since httpx takes its time to import.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import httpx
 
+from patter_nb.tools.tls import trusted_context
 from patter_nb.tools.url_guard import HTTP, PORTS, BlockedURL, UrlGuard
 
 MAX_REDIRECTS: Final = 5
@@ -87,8 +89,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         return self._pools[key]
 
     @cached_property
-    def _trusted(self) -> Any:
-        return self._library.create_ssl_context()
+    def _trusted(self) -> ssl.SSLContext:
+        return trusted_context()
 
     async def aclose(self) -> None:
         for pool in self._pools.values():

@@ -7,6 +7,7 @@ import socket
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from patter_nb.tools.tls import trusted_context
 from patter_nb.tools.url_guard import PORTS, BlockedURL, UrlGuard
 
 
@@ -43,5 +44,5 @@ def guarded_session(guard: UrlGuard) -> aiohttp.ClientSession:
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(check)
     trace.on_request_redirect.append(refuse)
-    connector = aiohttp.TCPConnector(resolver=_Checked(guard), use_dns_cache=False)
+    connector = aiohttp.TCPConnector(resolver=_Checked(guard), use_dns_cache=False, ssl=trusted_context())
     return aiohttp.ClientSession(connector=connector, trace_configs=[trace], timeout=aiohttp.ClientTimeout(total=None))
