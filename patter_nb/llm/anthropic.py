@@ -56,11 +56,16 @@ class _Delta(Struct):
     stop_reason: str | None = None
 
 
+class _OutputDetails(Struct):
+    thinking_tokens: int | None = None
+
+
 class _Usage(Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    output_tokens_details: _OutputDetails | None = None
 
 
 class _Start(Struct):
@@ -169,6 +174,8 @@ class AnthropicDecoder(Decoder[_Event]):
         for name, tokens in zip(("input", "output", "cache_read", "cache_write"), told, strict=True):
             if tokens is not None:
                 setattr(self.usage, name, tokens)
+        if usage.output_tokens_details is not None:
+            self.usage.reasoning = usage.output_tokens_details.thinking_tokens
 
 
 class AnthropicLLM(VendorLLM):

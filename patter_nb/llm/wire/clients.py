@@ -45,9 +45,18 @@ async def plain(opened: Awaitable[Any]) -> Objects:
     stream = await opened
     try:
         async for event in stream:
-            yield event.model_dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
+            yield _as_plain(event)
     finally:
         await _close(stream)
+
+
+def _as_plain(event: Any) -> Mapping[str, Any]:
+    options = {"by_alias": True, "exclude_unset": True, "warnings": False}
+    try:
+        dumped: Mapping[str, Any] = event.model_dump(mode="json", **options)
+    except ValueError:  # pydantic writes no half of a character as JSON
+        dumped = event.model_dump(mode="python", **options)
+    return dumped
 
 
 async def _close(stream: Any) -> None:

@@ -87,7 +87,10 @@ class Decoder(ABC, Generic[Event]):
 
     def take_object(self, value: Mapping[str, Any]) -> Iterable[LLMChunk]:
         """The same for the event as an object of plain values."""
-        return self._kept(self.decode(self._converted(value, str(value))))
+        chunks = self.decode(self._converted(value, str(value)))
+        if self._joiners is None and any(_has_halves(chunk.content or chunk.arguments or "") for chunk in chunks):
+            self._joiners = {}
+        return self._kept(chunks)
 
     def _kept(self, chunks: Iterable[LLMChunk]) -> Iterable[LLMChunk]:
         if self._joiners is not None:
@@ -170,6 +173,14 @@ class Decoder(ABC, Generic[Event]):
             content = joiner.take(chunk.content)
             return changed(chunk, content=content) if content or chunk.extra else None
         return changed(chunk, arguments=joiner.take(chunk.arguments)) if chunk.arguments is not None else chunk
+
+
+def _has_halves(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 _readers: dict[Any, msgspec.json.Decoder[Any]] = {}

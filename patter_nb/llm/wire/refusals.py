@@ -35,7 +35,7 @@ _TOO_LONG: Final = re.compile(
 )
 _NO_CREDIT: Final = re.compile(r"insufficient.quota|credit balance|current quota, please check your plan|billing", re.IGNORECASE)
 _BAD_KEY: Final = re.compile(r"api[_ ]key.{0,4}(not valid|invalid)|invalid.api.key|incorrect api key", re.IGNORECASE)
-_FILTERED: Final = frozenset(("content_filter", "content_policy_violation"))
+_FILTERED: Final = re.compile(r"content_filter|content_policy_violation|blocked by content filtering policy")
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "x-goog-request-id", "cf-ray")
 _NAMED: Final[Mapping[str, int]] = {
     "invalid_request_error": 400,
@@ -135,7 +135,7 @@ def _kind_and_hint(refusal: Refusal, source: Source) -> tuple[type[PatterError],
         return QuotaExceeded, "Add credit to the account, or use another provider: session.llm = ..."
     if refusal.status in (400, 413, 422) and _TOO_LONG.search(told):
         return ContextTooLong, "Shorten the system prompt or begin a new conversation, or take a model with a longer context."
-    if refusal.code in _FILTERED:
+    if _FILTERED.search(told):
         return ContentFiltered, "Ask in other words."
     if refusal.status == 401 or (refusal.status in (400, 403) and _BAD_KEY.search(told)):
         return AuthenticationError, source.key_hint
