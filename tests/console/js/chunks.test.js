@@ -108,4 +108,7 @@ it("says in one line how many came, how fast, and in which turn, but only what w
   all.kernel.batch(["turn", 3, { first_ms: 312, tokens: 84, stream_ms: 1000 }]);
   panel.update();
   expect(line()).toBe("11 chunks · first after 312 ms · 84 tokens/s · turn 3");
+  all.kernel.batch(["turn", 3, { tokens: 0 }]);
+  panel.update();
+  expect(line()).toBe("11 chunks · first after 312 ms · turn 3");
 });
