@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from local_web import saying, serving
 from talking import assert_tools_answered, bodies, one_utterance, silence, talking, until
 
 from patter_nb.agent import Agent, Guardrail
 from patter_nb.clock import ManualClock
+from patter_nb.errors import PatterConfigError
 from patter_nb.events import ToolCalled, ToolEnded, TurnEnded
 from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.patter import Patter
@@ -23,6 +26,7 @@ from patter_nb.testing import Call, Hold, ScriptedLLM, ScriptedSTT, ScriptedTTS
 from patter_nb.tools.executor import DefaultToolExecutor
 from patter_nb.tools.outcome import ToolCallError
 from patter_nb.tools.tool import Tool, tool
+from patter_nb.transports.keyboard import KeyboardTransport
 
 
 def pieces_of(text: str) -> list[str]:
@@ -315,6 +319,30 @@ async def test_row_30_a_tool_that_hangs_times_out_and_names_the_time() -> None:
     assert turn.agent_text == "It takes too long."
 
 
+async def test_row_31_a_webhook_is_read_to_its_limit_and_no_further() -> None:
+    stopped = asyncio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"x" * 65_536)
+        finally:
+            stopped.set()
+
+    llm = ScriptedLLM([Call("hook"), "It says too much."])
+    async with serving(endless) as server:
+        tools, executor = [Tool("hook", webhook_url=server.url)], DefaultToolExecutor(allow_hosts=[server.host])
+        async with talking(llm=llm, tools=tools, executor=executor) as session:
+            turn = await session.ask("Go.")
+            async with asyncio.timeout(30):
+                await stopped.wait()
+        assert len(server.asked) == 1
+    assert turn.tool_calls[0].status == "failed" and "too large" in str(turn.tool_calls[0].error)
+    assert turn.agent_text == "It says too much."
+
+
 async def test_row_32_a_half_open_breaker_lets_one_probe_through() -> None:
     clock, probing, running = ManualClock(), asyncio.Event(), 0
 
@@ -342,6 +370,40 @@ async def test_row_32_a_half_open_breaker_lets_one_probe_through() -> None:
     assert all(isinstance(outcome, ToolCallError) and outcome.code == "circuit_open" for outcome in outcomes if outcome != "up")
 
 
+THIS_MACHINE = (
+    *("127.0.0.1", "2130706433", "0177.0.0.1", "017700000001", "0x7f000001", "0x7f.0.0.1", "127.1", "127.0.1", "0"),
+    *("[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "localhost", "localhost.", "127.0.0.1.", "１２７.０.０.１"),
+)
+
+
+@pytest.mark.parametrize("spelling", THIS_MACHINE)
+async def test_row_33_no_spelling_of_this_machine_is_called(spelling: str) -> None:
+    llm = ScriptedLLM([Call("hook"), "I cannot reach it."])
+    async with serving(saying("secret")) as server:
+        async with talking(llm=llm, tools=[Tool("hook", webhook_url=f"http://{spelling}:{server.port}/")]) as session:
+            turn = await session.ask("Go.")
+        async with Patter().serve(Patter().agent(), on_message=lambda message: "Hi.", transport=KeyboardTransport(ManualClock())) as other:
+            with pytest.raises(PatterConfigError, match="refused"):
+                other.use(on_message=f"http://{spelling}:{server.port}/")
+        assert server.asked == []
+    assert turn.tool_calls[0].status == "failed" and "not allowed" in str(turn.tool_calls[0].error)
+    assert turn.agent_text == "I cannot reach it."
+
+
+async def test_row_34_what_a_callback_returns_counts_and_what_it_raises_ends_only_its_turn() -> None:
+    def answer(message: Mapping[str, Any]) -> str:
+        if message["text"] == "Break.":
+            raise RuntimeError("broken")
+        return f"You said {message['text']}"
+
+    async with Patter().serve(Patter().agent(), on_message=answer, transport=KeyboardTransport(ManualClock()), name="test") as session:
+        turns = [await session.ask(text) for text in ("One.", "Break.", "Two.")]
+        assert session.state != "stopped"
+    assert [turn.status for turn in turns] == ["completed", "failed", "completed"]
+    assert (turns[0].agent_text, turns[2].agent_text) == ("You said One.", "You said Two.")
+    assert "RuntimeError: broken" in str(turns[1].error)
+
+
 class Falsy(ScriptedLLM):
     """Something that is there, though it counts as false."""
 
@@ -367,3 +429,10 @@ async def test_row_35_what_is_empty_is_kept() -> None:
         turn = await session.ask("Go.")
         assert bodies(session, TurnEnded)[-1].status == "completed"
     assert turn.tool_calls[0].result == "in time"
+
+
+async def test_row_36_two_sessions_do_not_hear_with_the_same_ears() -> None:
+    ears = ScriptedSTT([])
+    async with talking(transport=silence(60.0), llm=ScriptedLLM([]), stt=ears, vad=one_utterance()):
+        with pytest.raises(PatterConfigError, match="in use by the session 'test'"):
+            await Patter().serve(Patter().agent(llm=ScriptedLLM([]), stt=ears), transport=silence(), name="other")

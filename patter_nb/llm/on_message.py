@@ -2,7 +2,7 @@
 
 It is a provider like any other, so that a session needs no second way for it. What is called, or posted, is one dict:
 
-    text      what the person said, or typed, since they last heard an answer
+    text      what the person said, or typed
     call_id   the session's name
     caller    "", as `callee`: nobody is telephoned with
     history   [{role: "user" | "assistant", text, timestamp}, ...], ending with what the person just said. `timestamp` is in Unix
@@ -20,6 +20,7 @@ import json
 import logging
 import re
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
@@ -115,6 +116,9 @@ class MessageURL:
         return {SIGNATURE_HEADER: hmac.new(self.secret.encode(), body, hashlib.sha256).hexdigest()}
 
 
+_Entry: TypeAlias = tuple[str, str, float]
+"""Role, words, and when."""
+
 OnMessage: TypeAlias = Callable[[dict[str, Any]], Any] | MessageURL | str
 """A function of the message (plain or async, of text or of a generator of text), or a URL."""
 
@@ -139,7 +143,7 @@ class OnMessageLLM:
             _log.warning("on_message: what is said goes to %s as plain text; https or wss keeps it private.", self._url.host)
         self._now_s = now_s
         self._call_id: str | None = None
-        self._said: list[tuple[str, str, float]] = []
+        self._said: list[_Entry] = []
 
     @property
     def model(self) -> str:
@@ -183,18 +187,12 @@ class OnMessageLLM:
             await self._kept.aclose()
 
     def _message(self, messages: Sequence[Message], call_id: str | None) -> dict[str, Any]:
-        """What the handler is given. An entry keeps the time it was first seen at, or answered, also where only part of it was heard."""
-        now = self._now_s()
-        before = self._said if call_id == self._call_id else []
-        entries = [(str(one["role"]), one["content"]) for one in messages if one["role"] in ("user", "assistant") and _words(one)]
-        known = [*before, *(("", "", now) for _ in entries)]
-        self._said = [
-            (role, text, when if role == was and (text.startswith(old) or old.startswith(text)) else now)
-            for (role, text), (was, old, when) in zip(entries, known, strict=False)
-        ]
+        """What the handler is given."""
+        known = self._said if call_id == self._call_id else []
+        self._said = [*_entries(messages, deque(known), self._now_s())]
         self._call_id = call_id
         history = [{"role": role, "text": text, "timestamp": when} for role, text, when in self._said]
-        text = next((text for role, text in reversed(entries) if role == "user"), "")
+        text = next((text for role, text, _ in reversed(self._said) if role == "user"), "")
         return {"text": text, "call_id": call_id, "caller": "", "callee": "", "history": history}
 
     async def _pieces(self, message: dict[str, Any]) -> AsyncIterator[str]:
@@ -385,9 +383,23 @@ def _is_async(function: Callable[..., Any]) -> bool:
     return any(inspect.iscoroutinefunction(one) or inspect.isasyncgenfunction(one) for one in (function, type(function).__call__))
 
 
-def _words(message: Message) -> bool:
-    content = message.get("content")
-    return isinstance(content, str) and bool(content.strip())
+def _entries(messages: Sequence[Message], known: deque[_Entry], now: float) -> Iterator[_Entry]:
+    """The words of a conversation with their times: a known entry has its own, also where only part of it was heard.
+
+    A session joins neighbours of one role by a line break, for instance what the person said before and after an answer that failed;
+    what is known to be two is two here.
+    """
+    for one in messages:
+        role, rest = str(one["role"]), one.get("content")
+        if role not in ("user", "assistant") or not isinstance(rest, str) or not rest.strip():
+            continue
+        while known and (known[0][0] != role or rest.startswith(f"{known[0][1]}\n")):
+            entry = known.popleft()
+            if entry[0] == role:
+                yield entry
+                rest = rest[len(entry[1]) + 1 :]
+        same = bool(known) and (rest.startswith(known[0][1]) or known[0][1].startswith(rest))
+        yield role, rest, known.popleft()[2] if same else now
 
 
 async def _relayed(pieces: AsyncIterator[str], cancel_event: asyncio.Event | None) -> AsyncGenerator[str, None]:

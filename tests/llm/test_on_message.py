@@ -32,7 +32,7 @@ from patter_nb.errors import (
     ServerError,
     TruncatedStream,
 )
-from patter_nb.events import AgentChanged, LLMRequested
+from patter_nb.events import AgentChanged, LLMRequested, SentenceSpoken
 from patter_nb.llm import on_message
 from patter_nb.llm.base import LLMChunk
 from patter_nb.llm.on_message import MessageURL, OnMessageLLM
@@ -236,6 +236,54 @@ async def test_the_message_is_one_dict_with_the_history_up_to_now() -> None:
     ]
 
 
+async def test_what_was_said_before_a_failed_answer_is_an_entry_of_its_own() -> None:
+    seen: list[dict[str, Any]] = []
+    clock = itertools.count(0.0, 10.0)
+
+    def answer(message: dict[str, Any]) -> str:
+        seen.append(message)
+        if message["text"].startswith("Break"):
+            raise RuntimeError
+        return "Fine."
+
+    llm = OnMessageLLM(answer, now_s=lambda: next(clock))
+    async with phone.serve(phone.agent(llm=llm), transport=KeyboardTransport(ManualClock()), name="test") as session:
+        for text in ("One.", "Break.", "Break\nagain.", "Two.", "Three."):
+            await session.ask(text)
+    assert [message["text"] for message in seen] == ["One.", "Break.", "Break\nagain.", "Two.", "Three."]
+    assert [(entry["role"], entry["text"], entry["timestamp"]) for entry in seen[-1]["history"]] == [
+        ("user", "One.", 0.0),
+        ("assistant", "Fine.", 10.0),
+        ("user", "Break.", 20.0),
+        ("user", "Break\nagain.", 30.0),
+        ("user", "Two.", 40.0),
+        ("assistant", "Fine.", 50.0),
+        ("user", "Three.", 60.0),
+    ]
+
+
+async def test_an_interrupted_answer_is_in_the_history_as_far_as_it_was_heard() -> None:
+    seen: list[dict[str, Any]] = []
+
+    async def answer(message: dict[str, Any]) -> AsyncIterator[str]:
+        seen.append(message)
+        yield "This is the first part of it. "
+        yield "And "
+        if message["text"] == "Tell.":
+            await asyncio.Event().wait()
+        yield "the second."
+
+    async with answering(answer) as session:
+        first = asyncio.create_task(session.ask("Tell."))
+        await until(lambda: bodies(session, SentenceSpoken))
+        await session.ask("Stop.")
+        await first
+        await session.ask("And now?")
+    told = [[(entry["role"], entry["text"]) for entry in message["history"]] for message in seen]
+    assert told[1] == [("user", "Tell."), ("assistant", "This is the first part of it."), ("user", "Stop.")]
+    assert told[2][-2:] == [("assistant", "This is the first part of it. And the second."), ("user", "And now?")]
+
+
 async def test_the_handler_may_change_its_message() -> None:
     def answer(message: dict[str, Any]) -> str:
         message["history"].clear()
@@ -325,7 +373,7 @@ async def test_an_interruption_closes_an_async_generator() -> None:
             if message["text"] == "Wait":
                 await asyncio.Event().wait()
         finally:
-            closed.append(message["text"].split()[-1])
+            closed.append(message["text"])
 
     async with answering(answer) as session:
         first = asyncio.create_task(session.ask("Wait"))
