@@ -21,7 +21,7 @@ def test_no_test_sees_a_developers_key() -> None:
     assert not [name for name in KEYS if name in os.environ]
 
 
-async def test_row_06_of_the_seed_a_key_of_openai_is_enough_to_be_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_seed_row_06_a_key_of_openai_is_enough_to_be_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("patter_nb.llm.local.local_model_is_installed", lambda: True)
     monkeypatch.setenv("OPENAI_API_KEY", "test-key")
     async with WireServer(["Hello from the wire."]) as server:

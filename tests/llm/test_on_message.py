@@ -416,7 +416,7 @@ async def test_a_stream_that_is_left_leaves_no_task() -> None:
 
 
 @pytest.mark.parametrize("where", ["agent", "serve"])
-async def test_row_04_of_the_seed_llm_and_on_message_together_are_an_error_at_serve(where: str) -> None:
+async def test_llm_and_on_message_together_are_an_error_at_serve(where: str) -> None:
     llm = ScriptedLLM([])
     agent = phone.agent(llm=llm if where == "agent" else None)
     with pytest.raises(PatterConfigError, match="on_message"):
