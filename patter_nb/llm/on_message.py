@@ -51,6 +51,8 @@ __all__ = ["MessageURL", "OnMessage", "OnMessageLLM"]
 
 REPLY_S: Final = 30.0
 CONNECT_S: Final = 10.0
+GOODBYE_S: Final = 1.0
+"""How long a WebSocket's server may take to say goodbye: who interrupts waits for it."""
 MAX_REPLY_BYTES: Final = 64 * 1024
 SIGNATURE_HEADER: Final = "X-Patter-Signature"
 
@@ -291,7 +293,9 @@ class OnMessageLLM:
         async with guarded_session(url.guard()) as session:
             try:
                 async with asyncio.timeout(CONNECT_S):
-                    ws = await session.ws_connect(url.url, headers=url.headers(body.encode()), max_msg_size=MAX_REPLY_BYTES)
+                    timeout = aiohttp.ClientWSTimeout(ws_close=GOODBYE_S)
+                    headers = url.headers(body.encode())
+                    ws = await session.ws_connect(url.url, headers=headers, max_msg_size=MAX_REPLY_BYTES, timeout=timeout)
                     await ws.send_str(body)
             except TimeoutError as error:
                 self._late(f"could not be connected to within {CONNECT_S:.0f} s", error)

@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class _Kept:
-    """A client, the loop that its connections live in, the task that closes it, and how many requests it has under way."""
+    """A client, the task that closes it, and how many requests it has under way."""
 
     client: httpx.AsyncClient
-    loop: asyncio.AbstractEventLoop
     keeper: asyncio.Task[None]
     at_work: int = 0
     retired: bool = False
@@ -28,27 +27,29 @@ class _Kept:
 class KeptClient:
     """`async with kept.client() as client` around each request. After `aclose` the next request makes another client.
 
-    One that nobody closes is closed as its loop ends: a task holds it, which `asyncio.run` cancels.
+    There is one for each event loop that it is used in. One that nobody closes is closed as its loop ends: a task holds it, which
+    `asyncio.run` cancels.
     """
 
     def __init__(self, guard: UrlGuard) -> None:
         self._guard = guard
-        self._kept: _Kept | None = None
+        self._kept: dict[asyncio.AbstractEventLoop, _Kept] = {}
 
     @property
     def is_open(self) -> bool:
-        """Whether a client is kept at the moment."""
-        return self._kept is not None
+        """Whether a client is kept at the moment, in any loop."""
+        return bool(self._kept)
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[httpx.AsyncClient]:
-        kept = self._kept
-        if kept is None or kept.loop is not asyncio.get_running_loop():
+        loop = asyncio.get_running_loop()
+        kept = self._kept.get(loop)
+        if kept is None:
             from patter_nb.tools.guarded_http import guarded_client
 
             client = guarded_client(self._guard)
-            keeper = asyncio.create_task(_keep(client), name="keeping connections")
-            kept = self._kept = _Kept(client, asyncio.get_running_loop(), keeper)
+            kept = _Kept(client, asyncio.create_task(self._keep(loop, client), name="keeping connections"))
+            self._kept[loop] = kept
         kept.at_work += 1
         try:
             yield kept.client
@@ -57,23 +58,26 @@ class KeptClient:
             if kept.retired and not kept.at_work:
                 await _close(kept)
 
+    async def _keep(self, loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient) -> None:
+        try:
+            await loop.create_future()  # until this is cancelled
+        finally:
+            kept = self._kept.get(loop)
+            if kept is not None and kept.client is client:
+                del self._kept[loop]
+            await client.aclose()
+
     async def aclose(self) -> None:
-        """Close the connections; those of requests under way when they end. What belongs to another loop ends with that."""
-        kept, self._kept = self._kept, None
-        if kept is None or kept.loop is not asyncio.get_running_loop():
+        """Close the connections of this loop; those of requests under way when they end."""
+        kept = self._kept.pop(asyncio.get_running_loop(), None)
+        if kept is None:
             return
         kept.retired = True
         if not kept.at_work:
             await _close(kept)
 
 
-async def _keep(client: httpx.AsyncClient) -> None:
-    try:
-        await asyncio.get_running_loop().create_future()  # until it is cancelled
-    finally:
-        await client.aclose()
-
-
 async def _close(kept: _Kept) -> None:
     kept.keeper.cancel()
     await asyncio.wait([kept.keeper])
+    await kept.client.aclose()  # a task that is cancelled before it has begun closes nothing

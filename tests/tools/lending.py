@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from mcp.server.mcpserver import Context, Image, MCPServer
@@ -97,6 +98,8 @@ async def lending_at_http(wrap: Callable[[Any], Any] = lambda app: app) -> Async
 
 if __name__ == "__main__":
     if "--silent" in sys.argv:
+        if "PATTER_STARTED" in os.environ:
+            Path(os.environ["PATTER_STARTED"]).write_text(str(os.getpid()))
         sys.stdin.read()
     elif "--broken" in sys.argv:
         sys.exit("no such thing")

@@ -261,6 +261,33 @@ async def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.Monke
     assert asyncio.all_tasks() == before
 
 
+async def test_giving_up_a_start_leaves_no_server(tmp_path: Path) -> None:
+    before = asyncio.all_tasks()
+    started = tmp_path / "started"
+    server = STDIO | {"args": [SCRIPT, "--silent"], "env": {"PATTER_STARTED": str(started)}}
+    starting = asyncio.create_task(phone.serve(phone.agent(llm=ScriptedLLM([]), mcp_servers=[server]), name="test"))
+    await until(lambda: started.exists() and started.read_text())
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert asyncio.all_tasks() == before
+    assert not is_running(int(started.read_text()))
+
+
+def test_a_server_ends_also_with_a_loop_that_closes_under_its_session(tmp_path: Path) -> None:
+    pid = ""
+
+    async def main() -> None:
+        nonlocal pid
+        agent = phone.agent(llm=ScriptedLLM([Call("process"), "Done."]), mcp_servers=[STDIO])
+        session = await phone.serve(agent, transport=KeyboardTransport(ManualClock()), name="test")
+        pid = (await session.ask("Go.")).tool_calls[0].result or ""
+
+    with pytest.warns(RuntimeWarning, match="event loop closed"):
+        asyncio.run(main())
+    assert pid and not is_running(int(pid))
+
+
 async def test_a_name_that_leads_here_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     async def resolve(host: str, port: int) -> list[str]:
         return ["127.0.0.1"]

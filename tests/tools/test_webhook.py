@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Callable
 from typing import Any
@@ -143,6 +144,19 @@ def test_an_executor_may_be_used_in_one_loop_after_another() -> None:
 
     run = asyncio.run(once(None))
     asyncio.run(once(run))
+
+
+def test_connections_that_nobody_closes_end_with_their_loop() -> None:
+    async def once(run: DefaultToolExecutor) -> None:
+        async with serving(saying(1)) as server:
+            run.add(weather(server.url))
+            await run.execute("get_weather", {"city": "Rome"})
+        assert run._webhooks._kept.is_open
+
+    run = DefaultToolExecutor(allow_hosts=["127.0.0.1"])
+    asyncio.run(once(run))
+    assert not run._webhooks._kept.is_open
+    gc.collect()  # a connection left open would warn here, and warnings are errors
 
 
 async def test_closing_lets_a_call_under_way_end() -> None:
