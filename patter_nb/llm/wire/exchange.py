@@ -121,7 +121,7 @@ class Exchange:
         with self._failures():
             try:
                 return await self._post_once()
-            except (aiohttp.ServerDisconnectedError, ConnectionError):
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError):
                 if not self.reuses_connection:
                     raise
                 return await self._post_once()  # an idle connection that the vendor had closed meanwhile

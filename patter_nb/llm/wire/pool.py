@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Coroutine
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -95,8 +96,9 @@ def _telling_of_reuse() -> aiohttp.TraceConfig:
     return config
 
 
+@cache
 def _trust() -> ssl.SSLContext:
-    """The machine's certificates, and those that come with httpx, for a Python that was installed without any."""
+    """The machine's certificates, and those that come with httpx, for a Python that was installed without any. Read once: 30 ms."""
     import certifi
 
     context = ssl.create_default_context()

@@ -193,8 +193,13 @@ class VendorLLM(ABC):
                 decoder.notes["request_id"] = exchange.request_id
             while not decoder.ended and (events := await exchange.read()) is not None:
                 chunks: list[LLMChunk] = []
-                for event in events:
-                    chunks += decoder.take(event.data)
+                try:
+                    for event in events:
+                        chunks += decoder.take(event.data)
+                except (ErrorEvent, PatterError):
+                    if chunks:
+                        yield chunks  # what came before it, in the same read
+                    raise
                 if chunks:
                     yield chunks
             if not exchange.cancelled:

@@ -157,8 +157,6 @@ class Reply:
 Answer: TypeAlias = Step | HttpError | Reply | Sequence[Step]
 Scripted: TypeAlias = Answer | Callable[["WireRequest"], Answer]
 
-_UNSPOKEN = (Usage, KeepAlive, Hold, Stall, Event, Raw)
-"""What may follow the last word of an answer without being one."""
 _FINAL = (Finish, StreamError, Cut, Refusal, Blocked)
 """Where one of these stands, no finish is missing."""
 
@@ -181,9 +179,11 @@ def complete(steps: Step | Sequence[Step], *, id_prefix: str | None) -> list[Ste
     for step in listed:
         out.extend(_fragments(step, _next_index(out), id_prefix) if isinstance(step, Call) else [step])
     ended = any(isinstance(step, (End, Cut, StreamError, Blocked)) for step in out)
+    if not ended and isinstance(out[-1], Stall):
+        return out
     if not any(isinstance(step, _FINAL) for step in out):
         place = next((n for n, step in enumerate(out) if isinstance(step, End)), len(out))
-        while place and isinstance(out[place - 1], _UNSPOKEN):
+        while place and isinstance(out[place - 1], Usage):
             place -= 1
         out.insert(place, Finish("tool_calls" if any(isinstance(step, CallFragment) for step in out) else "stop"))
     return out if ended else [*out, End()]
