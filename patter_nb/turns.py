@@ -33,7 +33,7 @@ from patter_nb.events import (
 from patter_nb.llm.base import ChunkType, LLMChunk, Message
 from patter_nb.pricing import Prices
 
-RUNS_HERE = frozenset(("local",))
+RUNS_HERE = frozenset(("local", "scripted"))
 """Providers that are free also where one that costs might have answered in their place."""
 
 
@@ -83,7 +83,9 @@ class LLMRequest:
         usage = self.usage
         if not self.costs or (usage is not None and usage.provider in RUNS_HERE):
             return Decimal(0)
-        return None if usage is None else self.prices.cost(usage, *self.answered_by)
+        if usage is None or (usage.input_tokens is None and usage.output_tokens is None):
+            return None
+        return self.prices.cost(usage, *self.answered_by)
 
     @property
     def usage(self) -> LLMChunk | None:

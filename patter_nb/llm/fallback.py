@@ -23,7 +23,8 @@ REST_MS: Final = 30_000.0
 class FallbackLLM:
     """Asks the first of `llms` that works, in their order. One that failed is left in peace for `rest_ms`, unless all have failed.
 
-    What is counted and paid is booked to the one that answered. Nothing is asked again once an answer has begun: its failure is raised.
+    What is counted and paid is booked to the one that answered, which is named also where it counts nothing. Nothing is asked again once
+    an answer has begun: its failure is raised.
     Raises `PatterConfigError` for no models at all; while it streams, `AllProvidersFailed` with the error of each.
     """
 
@@ -60,13 +61,15 @@ class FallbackLLM:
         """The answer of the first that gives one."""
         errors: list[PatterError] = []
         for place in self._order():
-            llm, begun = self.llms[place], False
+            llm, begun, counted = self.llms[place], False, False
             provider, model = name_of(llm)
             try:
                 async with closing(open_stream(llm, messages, tools, cancel_event=cancel_event, call_id=call_id)) as stream:
                     async for value in stream:
                         chunk = as_chunk(value, provider=provider)
-                        begun = True
+                        begun, counted = True, counted or chunk.type == "usage"
+                        if chunk.type == "done" and not counted:
+                            yield LLMChunk("usage", provider=provider, model=model)
                         yield _booked(chunk, provider, model)
             except Exception as error:  # a provider of one's own may raise anything; it is kept, and raised with the others
                 if begun:
