@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Report:
 
 def examine(session: Session) -> Report:
     """Look at `session` and at what it runs on. Nothing is awaited, and nothing is sent."""
-    return Report((*_installed(), *_running(session), *_console(session), *_measured(session)))
+    return Report((*_installed(), *_running(session), *_keys(), *_console(session), *_measured(session)))
 
 
 def _installed() -> Iterator[Finding]:
@@ -73,6 +74,16 @@ def _running(session: Session) -> Iterator[Finding]:
     for stage, what in session.agent.parts().items():
         yield Finding("session", stage, what)
     yield Finding("session", "transport", type(session.transport).__name__)
+
+
+def _keys() -> Iterator[Finding]:
+    """Which vendors there is a key for; never the key."""
+    from patter_nb import AnthropicLLM, CerebrasLLM, GoogleLLM, GroqLLM, OpenAILLM
+
+    for kind in (OpenAILLM, AnthropicLLM, GroqLLM, CerebrasLLM, GoogleLLM):
+        present = [name for name in kind.key_names if os.environ.get(name)]
+        told = f"{present[0]} is set" if present else f"no key ({' or '.join(kind.key_names)})"
+        yield Finding("providers", kind.__name__, told)
 
 
 def _console(session: Session) -> Iterator[Finding]:

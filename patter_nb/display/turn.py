@@ -108,7 +108,7 @@ def _answered(turn: Turn) -> str:
 
 
 def _who(request: LLMRequest) -> str:
-    return " ".join(filter(None, (request.provider, request.model)))
+    return " ".join(filter(None, request.answered_by))
 
 
 def _figures(turn: Turn) -> str:
