@@ -24,6 +24,8 @@ __all__ = ["BrokeOff", "Exchange", "Refused", "Request", "touch"]
 
 DRAIN_S: Final = 1.0
 """How long a connection whose answer is complete may take to say so; then it is closed rather than used again."""
+SETTLE_S: Final = 0.05
+"""How long a request waits for such a connection: the round after a tool that took no time comes that early, and a new one costs more."""
 WARM_S: Final = 5.0
 _ERROR_BYTES: Final = 64 * 1024
 
@@ -129,6 +131,7 @@ class Exchange:
     async def _post_once(self) -> aiohttp.ClientResponse:
         request, self.reuses_connection = self._request, False
         shared = pool()
+        await shared.settle(SETTLE_S)
         return await shared.session.post(
             request.url,
             data=request.body,

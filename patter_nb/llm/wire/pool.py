@@ -67,6 +67,11 @@ class Pool:
         self._work.add(task)
         task.add_done_callback(self._work.discard)
 
+    async def settle(self, within_s: float) -> None:
+        """Wait until what is under way is done, but not longer: a connection that is about to be free is better than a new one."""
+        if self._work:
+            await asyncio.wait(self._work, timeout=within_s)
+
     async def aclose(self) -> None:
         """Close every connection, idle or not."""
         for task in (*self._work, self._keeper):
