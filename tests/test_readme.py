@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 
-from patter_nb import cli
+from patter_nb import AnthropicLLM, OpenAILLM, cli
+from patter_nb.testing import WireServer
+from patter_nb.testing.wire import Usage
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 CELLS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-TYPED, SCRIPTED = CELLS
+TYPED, SCRIPTED, VENDORS = CELLS
 LINKS = re.findall(r"\]\(((?!https?:)[^)#]+)", README)
 
 
@@ -47,6 +49,16 @@ async def test_the_first_example_talks_with_the_local_model() -> None:
 async def test_the_second_example_needs_no_extra() -> None:
     assert promised(SCRIPTED)
     assert await run(SCRIPTED) == promised(SCRIPTED)
+
+
+async def test_the_third_example_changes_the_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert promised(VENDORS)
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.setenv(name, "test-key")
+    async with WireServer(["Software that you speak with.", ["Listener.", Usage(40, 3)]]) as server:
+        monkeypatch.setattr(OpenAILLM, "default_base_url", server.openai_url)
+        monkeypatch.setitem(AnthropicLLM.__init__.__kwdefaults__, "base_url", server.anthropic_url)
+        assert await run(VENDORS) == promised(VENDORS)
 
 
 def test_its_commands_parse_and_name_files_that_are_there() -> None:
