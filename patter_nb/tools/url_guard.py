@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -31,8 +30,6 @@ LOCAL_NAMES: Final = frozenset(("localhost", "localhost.localdomain", "ip6-local
 METADATA_NAMES: Final = frozenset(
     ("metadata", "metadata.google.internal", "metadata.azure.com", "metadata.azure.internal", "instance-data", "instance-data.ec2.internal")
 )
-_DOTS = str.maketrans(dict.fromkeys("\u3002\uff0e\uff61", "."))
-"""The other full stops that IDNA reads as one (RFC 3490, section 3.1)."""
 _NAT64 = IPv6Network("64:ff9b::/96")
 _SIX_TO_FOUR = IPv6Network("2002::/16")
 _NO_HINT = "Use a public address. A server of your own that is not one is named in allow_hosts."
@@ -96,7 +93,7 @@ class UrlGuard:
             if (reason := self._objection(address, port)) is not None:
                 raise BlockedURL(f"{shown} is refused: {reason}.", hint=_NO_HINT)
             return Target(str(address), port, address)
-        if not _NAME.fullmatch(name):
+        if not _is_name(name):
             raise BlockedURL(f"{shown} has no host that can be connected to.", hint="Write https://host/path.")
         of_this_machine = name in METADATA_NAMES or name in LOCAL_NAMES or name.endswith(".localhost")
         if of_this_machine and not self._names(name, port):
@@ -138,7 +135,7 @@ def _entry(text: object) -> tuple[str, int | None]:
     match = _ENTRY.fullmatch(text) if isinstance(text, str) else None
     name = "" if match is None else _normal(match[1] or match[2] or match[3])
     address = _as_address(name)
-    if match is None or (address is None and not _NAME.fullmatch(name)):
+    if match is None or (address is None and not _is_name(name)):
         raise PatterConfigError(
             f"{text!r:.80} in allow_hosts is no host.", hint='Write a host, or host:port: "127.0.0.1:8080", "localhost", "[::1]:8080".'
         )
@@ -151,13 +148,21 @@ _ENTRY: Final = re.compile(r"(?:\[([^\]]+)\]|([^:/@\s]+)|([0-9a-fA-F]*:[0-9a-fA-
 _NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 
 
+def _is_name(host: str) -> bool:
+    """Whether it may be asked of a resolver. What ends in a number and is no address is no name either (as in the WHATWG's URL)."""
+    return _NAME.fullmatch(host) is not None and _NUMBER.fullmatch(host.rpartition(".")[2]) is None
+
+
 def _normal(host: str) -> str:
-    """The host in lower case and ASCII, as a resolver sees it, without brackets and trailing dots; "" if IDNA knows no form of it."""
-    folded = unicodedata.normalize("NFKC", host.translate(_DOTS)).lower().translate(_DOTS).strip("[]").rstrip(".")
+    """The host in lower case and ASCII, as a resolver sees it, without brackets and trailing dots; "" if IDNA knows no form of it.
+
+    IDNA maps other digits and full stops to ours: "①②⑦。０.0.1" is 127.0.0.1 (RFC 3490, section 3.1, and RFC 3491).
+    """
     try:
-        return folded if folded.isascii() else folded.encode("idna").decode("ascii")
+        ascii_host = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:
         return ""
+    return ascii_host.lower().strip("[]").rstrip(".")
 
 
 def _as_address(host: str) -> Address | None:
@@ -177,7 +182,7 @@ def _as_address(host: str) -> Address | None:
     numbers = [_number(part) for part in parts]
     *high, low = numbers
     if None in numbers or any(number > 255 for number in high if number is not None) or low is None or low >= 256 ** (5 - len(parts)):
-        return IPv4Address(0)  # no address at all, and no name either: as unspecified it is refused
+        return None
     value = low
     for place, number in enumerate(high):
         value += (number or 0) << (8 * (3 - place))

@@ -73,6 +73,8 @@ OTHERS = {
     "multicast IPv6": "http://[ff02::1]/",
     "too large to be an address": "http://4294967296/",
     "a number too large": "http://1.2.3.256/",
+    "five numbers": "http://1.2.3.4.5/",
+    "a name that ends in a number": "http://example.0x7f/",
     "another scheme": "file:///etc/passwd",
     "yet another": "gopher://example.com/",
     "no scheme": "example.com/hook",
