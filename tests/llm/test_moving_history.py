@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ways import KEY, VENDORS, Vendor
+from ways import FIVE, KEY, Vendor
 
 from patter_nb.llm.base import Message
 from patter_nb.llm.rounds import ToolRequest, assistant_message, tool_message
 from patter_nb.patter import Patter
 from patter_nb.testing import Call, WireServer
 
-FIVE = [vendor for name, vendor in VENDORS.items() if name != "openai_compatible"]
 PAIRS = list(itertools.product(FIVE, FIVE))
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=40).filter(str.strip)

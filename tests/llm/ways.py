@@ -101,6 +101,9 @@ VENDORS = {
     )
 }
 
+FIVE = [vendor for name, vendor in VENDORS.items() if name != "openai_compatible"]
+"""Those with a key, a default model and an address of their own."""
+
 
 @dataclass(frozen=True)
 class Way:
