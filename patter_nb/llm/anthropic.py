@@ -275,7 +275,19 @@ class AnthropicLLM(VendorLLM):
 
 def _tool(function: Mapping[str, Any]) -> dict[str, Any]:
     described = {"description": function["description"]} if function.get("description") else {}
-    return {"name": function["name"], **described, "input_schema": function.get("parameters") or {"type": "object", "properties": {}}}
+    return {"name": function["name"], **described, "input_schema": _input_schema(function.get("parameters") or {})}
+
+
+def _input_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The API takes no allOf, anyOf or oneOf at the top: their properties are told together; what allOf requires is required."""
+    parts = [(key, part) for key in ("allOf", "anyOf", "oneOf") for part in schema.get(key, ())]
+    whole: dict[str, Any] = {"type": "object", "properties": {}}
+    whole |= {key: value for key, value in schema.items() if key not in ("allOf", "anyOf", "oneOf")}
+    for key, part in parts:
+        whole["properties"] = {**part.get("properties", {}), **whole["properties"]}
+        if key == "allOf":
+            whole["required"] = [*dict.fromkeys([*whole.get("required", ()), *part.get("required", ())])]
+    return whole
 
 
 def _choice(choice: str | Mapping[str, Any]) -> dict[str, Any]:
@@ -301,6 +313,9 @@ def _messages(messages: Sequence[Message], provider: str) -> list[dict[str, Any]
             turns.append({"role": role, "content": blocks})
     if not turns or turns[0]["role"] == "assistant":
         turns.insert(0, {"role": "user", "content": [{"type": "text", "text": BEGIN}]})
+    last = turns[-1]["content"][-1]
+    if turns[-1]["role"] == "assistant" and last["type"] == "text":
+        last["text"] = last["text"].rstrip()  # refused at the end of the last message
     return [turn if len(turn["content"]) > 1 else {**turn, "content": _alone(turn["content"])} for turn in turns]
 
 

@@ -49,6 +49,8 @@ def _converted(schema: Mapping[str, Any], named: Mapping[str, Any], inside: tupl
     _choose(out, schema, named, inside)
     _name_types(out)
     _name_values(out, schema)
+    if "type" not in out and "anyOf" not in out:  # one without is refused; words can say anything
+        out["type"] = "object" if "properties" in out else "array" if "items" in out else "string"
     return out
 
 

@@ -116,7 +116,7 @@ def tool_schemas(value: object) -> Iterator[Mapping[str, Any]]:
     for key in ("properties", "$defs", "definitions"):
         for child in (value.get(key) or {}).values():
             yield from tool_schemas(child)
-    for key in ("anyOf", "oneOf", "allOf"):
+    for key in ("anyOf", "any_of", "oneOf", "allOf"):
         for child in value.get(key) or ():
             yield from tool_schemas(child)
     yield from tool_schemas(value.get("items"))

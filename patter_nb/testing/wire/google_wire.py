@@ -44,8 +44,10 @@ _GENERATION = frozenset(
 )
 _SCHEMA = frozenset(
     "type format title description nullable enum maxItems minItems properties required minProperties maxProperties minLength maxLength"
-    " pattern example anyOf propertyOrdering default items minimum maximum".split()
+    " pattern example anyOf propertyOrdering default items minimum maximum"
+    " any_of max_items min_items min_length max_length property_ordering".split()
 )
+"""JSON of a protocol buffer takes each name in two writings; Google's client writes some in the other one."""
 _FUNCTION = ("name", "description", "parameters", "parametersJsonSchema", "response", "responseJsonSchema", "behavior")
 _STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -228,7 +230,10 @@ def _check_declarations(declarations: Sequence[Mapping[str, Any]], where: str) -
         no_others(declaration, _FUNCTION, _UNKNOWN.format(here))
         if not _NAME.fullmatch(str(declaration.get("name", ""))):
             raise Rejected(400, f"* GenerateContentRequest.{here}.name: Invalid function name. Must start with a letter or an underscore.")
-        for schema in tool_schemas(declaration.get("parameters")):
+        parameters = declaration.get("parameters")
+        if parameters is not None and not parameters.get("properties"):
+            raise Rejected(400, f"* GenerateContentRequest.{here}.parameters.properties: should be non-empty for OBJECT type")
+        for schema in tool_schemas(parameters):
             no_others(schema, _SCHEMA, _UNKNOWN.format(f"{here}.parameters"))
             _check_schema(schema, f"{here}.parameters")
 
@@ -237,12 +242,12 @@ def _check_schema(schema: Mapping[str, Any], where: str) -> None:
     kind = schema.get("type")
     if isinstance(kind, list):
         raise Rejected(400, f"Invalid value at '{where}.type': Proto field is not repeating, cannot start list.")
-    if kind is None and "anyOf" not in schema:
+    if kind is None and not {"anyOf", "any_of"} & schema.keys():
         raise Rejected(400, f"* GenerateContentRequest.{where}: schema didn't specify the schema type field")
     match str(kind).upper():
-        case "OBJECT" if not schema.get("properties"):
+        case "OBJECT" if schema.get("properties") == {}:
             raise Rejected(400, f"* GenerateContentRequest.{where}.properties: should be non-empty for OBJECT type")
-        case "OBJECT" if unknown := set(schema.get("required", ())) - schema["properties"].keys():
+        case "OBJECT" if unknown := set(schema.get("required", ())) - schema.get("properties", {}).keys():
             raise Rejected(400, f"* GenerateContentRequest.{where}.required: property is not defined: {', '.join(sorted(unknown))}")
         case "ARRAY" if not schema.get("items"):
             raise Rejected(400, f"* GenerateContentRequest.{where}.items: missing field.")
