@@ -33,9 +33,8 @@ from patter_nb.errors import (
     TruncatedStream,
 )
 from patter_nb.events import AgentChanged, LLMRequested, SentenceSpoken
-from patter_nb.llm import on_message
 from patter_nb.llm.base import LLMChunk
-from patter_nb.llm.on_message import MessageURL, OnMessageLLM
+from patter_nb.llm.on_message import MessageURL, OnMessageLLM, remote
 from patter_nb.patter import Patter
 from patter_nb.session import Session
 from patter_nb.tasks import closing
@@ -585,7 +584,7 @@ async def test_64_kib_of_a_url_are_read(size: int, passes: bool) -> None:
 
 
 async def test_a_url_that_does_not_answer_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(on_message, "REPLY_S", 0.1)
+    monkeypatch.setattr(remote, "REPLY_S", 0.1)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()
@@ -640,8 +639,8 @@ async def test_a_session_closes_the_connections_it_kept() -> None:
         async with answering(at(server)) as session:
             await session.ask("Hi")
             llm = session.agent.llm
-            assert isinstance(llm, OnMessageLLM) and llm._kept is not None and llm._kept.is_open
-        assert not llm._kept.is_open
+            assert isinstance(llm, OnMessageLLM) and llm._remote is not None and llm._remote._kept.is_open
+        assert not llm._remote._kept.is_open
 
 
 def test_plain_text_on_the_wire_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
@@ -751,7 +750,7 @@ async def test_a_socket_that_says_only_that_it_is_done() -> None:
 
 
 async def test_a_socket_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(on_message, "REPLY_S", 0.1)
+    monkeypatch.setattr(remote, "REPLY_S", 0.1)
     async with serving(speaking({"text": "One"}, hang=True)) as server:
         with pytest.raises(RequestTimeout, match="sent nothing"):
             await said(socket_at(server))
