@@ -191,6 +191,47 @@ async def test_hooks_of_the_executor_apply() -> None:
         assert (await called(session, "add", {"a": 1})).result == "2!"
 
 
+OLDER = """
+import json, sys
+tools = [{"name": f"tool_{n}", "inputSchema": {"type": "object", "properties": {}}} for n in range(3)]
+tools.append({"name": "odd", "inputSchema": {"type": "object", "properties": {"a": {"type": "sound"}}}})
+for line in sys.stdin:
+    asked = json.loads(line)
+    if "id" not in asked:
+        continue
+    match asked["method"]:
+        case "initialize":
+            told = {"protocolVersion": "2024-11-05", "capabilities": {"tools": {}}, "serverInfo": {"name": "older", "version": "1"}}
+        case "tools/list":
+            start = int((asked.get("params") or {}).get("cursor", 0))
+            told = {"tools": tools[start:start + 2]} | ({"nextCursor": str(start + 2)} if start + 2 < len(tools) else {})
+        case "tools/call":
+            told = {"content": [{"type": "text", "text": asked["params"]["name"]}]}
+        case _:
+            print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "error": {"code": -32601, "message": "unknown"}}), flush=True)
+            continue
+    print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": told}), flush=True)
+"""
+
+
+async def test_an_older_server_lends_page_by_page_all_but_what_no_model_can_be_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    async with lent({"command": sys.executable, "args": ["-c", OLDER], "name": "older"}) as session:
+        assert failures(session) == []
+        assert [tool.name for tool in session.tools] == ["tool_0", "tool_1", "tool_2"]
+        assert session.tools[0].description == "tool_0, a tool of older."
+        assert (await called(session, "tool_2")).result == "tool_2"
+    assert "The tool odd of the MCP server older is left out" in caplog.text
+
+
+def test_a_session_in_a_thread_of_its_own_has_them_too() -> None:
+    async def main() -> ToolCall:
+        agent = phone.agent(llm=ScriptedLLM([Call("add", {"a": 1}), "Done."]), mcp_servers=[STDIO])
+        async with phone.serve(agent, transport=KeyboardTransport(), runtime="thread", name="test") as session:
+            return (await session.ask("Go.")).tool_calls[0]
+
+    assert asyncio.run(main()).result == "2"
+
+
 # --- names
 
 
