@@ -12,6 +12,7 @@ from typing import Any
 from patter_nb.testing.wire.formats import Rejected, Speaker, a_list, no_others, sse, wire_json
 from patter_nb.testing.wire.http import WireRequest
 from patter_nb.testing.wire.script import (
+    Blocked,
     CallFragment,
     End,
     Event,
@@ -136,6 +137,8 @@ class _Speaker:
                 yield _named(_error(step.status, step.message, step.code))
             case End():
                 yield _named({"type": "message_stop"})
+            case Blocked():
+                raise ValueError("Blocked stands alone: the vendor tells it with an error of HTTP.")
             case Event():
                 yield sse(step.data, step.name or str(step.data.get("type")))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, get_args
 
 from patter_nb.testing.scripted import Hold
 from patter_nb.testing.wire.http import WireRequest
@@ -12,6 +12,9 @@ from patter_nb.testing.wire.script import Cut, Raw, Said, Stall, Step
 
 Written: TypeAlias = bytes | Hold | Stall | Cut
 """What the server sends, or does, next."""
+
+
+_SAID = get_args(Said)
 
 
 class Speaker(Protocol):
@@ -71,8 +74,10 @@ def written(wire: WireFormat, steps: Sequence[Step], request: WireRequest) -> It
             yield step
         elif isinstance(step, Raw):
             yield step.data
-        else:
+        elif isinstance(step, _SAID):
             yield from speaker.say(place, step)
+        else:
+            raise TypeError(f"{step!r} is no step of a reply; see patter_nb.testing.wire.script.")
 
 
 def wire_json(value: object) -> bytes:

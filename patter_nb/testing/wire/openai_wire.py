@@ -13,6 +13,7 @@ from typing import Any, Literal
 from patter_nb.testing.wire.formats import Rejected, Speaker, a_list, no_others, sse, wire_json
 from patter_nb.testing.wire.http import WireRequest
 from patter_nb.testing.wire.script import (
+    Blocked,
     CallFragment,
     End,
     Event,
@@ -140,6 +141,8 @@ class _Speaker:
                 yield sse({"error": _error(step.status, step.message, step.code)}, "error" if self._dialect == "groq" else None)
             case End():
                 yield b"data: [DONE]\n\n"
+            case Blocked():
+                raise ValueError("Blocked stands alone: the vendor tells it with an error of HTTP.")
             case Event():
                 yield sse(step.data, step.name)
 

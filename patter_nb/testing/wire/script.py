@@ -72,7 +72,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """The prompt is refused before any output: an error of status 400, or Gemini's `promptFeedback`."""
+    """The prompt is refused before any output: an error of status 400, or Gemini's `promptFeedback`. It is a whole reply."""
 
     reason: str = "SAFETY"
 
@@ -111,7 +111,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """Nothing more comes until the client closes. As the first step it comes before the status line."""
+    """Nothing more comes, no finish either, until the client closes. As the first step it comes before the status line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ def complete(steps: Step | Sequence[Step], *, id_prefix: str | None) -> list[Ste
     for step in listed:
         out.extend(_fragments(step, _next_index(out), id_prefix) if isinstance(step, Call) else [step])
     ended = any(isinstance(step, (End, Cut, StreamError, Blocked)) for step in out)
-    if not ended and isinstance(out[-1], Stall):
+    if not ended and out and isinstance(out[-1], Stall):
         return out
     if not any(isinstance(step, _FINAL) for step in out):
         place = next((n for n, step in enumerate(out) if isinstance(step, End)), len(out))

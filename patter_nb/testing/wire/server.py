@@ -185,8 +185,8 @@ class WireServer:
             wire.check(request, self._models)
             answer = self._next_answer(request)
             reply = None if isinstance(answer, HttpError) else as_reply(answer)
-            if reply is not None and isinstance(reply.steps, Blocked) and (blocked := wire.blocked(reply.steps.reason)):
-                raise blocked
+            if reply is not None and isinstance(reply.steps, Blocked) and (refusal := wire.blocked(reply.steps.reason)) is not None:
+                raise refusal
         except Rejected as rejected:
             await connection.respond(rejected.status, wire.error_body(rejected), wire.request_id(request.number))
             return
