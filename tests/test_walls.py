@@ -23,7 +23,7 @@ FACES = {"display", "console", "tape", "export"}
 EDGES = {
     *FACES,
     *("cli", "__main__", "demo", "clock", "downloads", "files", "inference", "serve", "testing", "transports"),
-    *("patter_nb.audio.wav", "patter_nb.tools.executor", "llm.wire"),
+    *("patter_nb.audio.wav", "patter_nb.tools.executor", "llm.wire", "wire"),
 }
 """Outside the core: what meets the world, or is there for tests."""
 DOES_IO = {
@@ -118,7 +118,8 @@ def provider_of(name: str) -> str | None:
 
 def core() -> list[Module]:
     """Everything but the edges and the providers."""
-    return [module for name, module in modules().items() if not EDGES & {*module.rooms[:1], ".".join(module.rooms[:2]), name} and provider_of(name) is None]
+    edges = {name for name, module in modules().items() if EDGES & {*module.rooms[:1], ".".join(module.rooms[:2]), name}}
+    return [module for name, module in modules().items() if name not in edges and provider_of(name) is None]
 
 
 def reached_from(start: str) -> set[str]:

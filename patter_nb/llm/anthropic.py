@@ -17,8 +17,8 @@ from patter_nb.llm.base import FinishReason, LLMChunk, Message, ToolSpec
 from patter_nb.llm.wire.clients import Objects, by_keywords, plain, without_retries
 from patter_nb.llm.wire.decoding import Decoder, finish_of
 from patter_nb.llm.wire.history import arguments_of, called_names, extra_of, functions, sound, system_text, text_of
-from patter_nb.llm.wire.refusals import Source
 from patter_nb.llm.wire.vendor import USER_AGENT, VendorLLM
+from patter_nb.wire.refusals import Source
 
 __all__ = ["LLM", "AnthropicLLM"]
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import httpx
 
-from patter_nb.tools.tls import trusted_context
 from patter_nb.tools.url_guard import HTTP, PORTS, BlockedURL, UrlGuard
+from patter_nb.wire.tls import trusted_context
 
 MAX_REDIRECTS: Final = 5
 EXCERPT_CHARS: Final = 300

@@ -7,8 +7,8 @@ import socket
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from patter_nb.tools.tls import trusted_context
 from patter_nb.tools.url_guard import PORTS, BlockedURL, UrlGuard
+from patter_nb.wire.tls import trusted_context
 
 
 class _Checked(AbstractResolver):

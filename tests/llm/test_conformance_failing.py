@@ -24,10 +24,10 @@ from patter_nb.errors import (
     TruncatedStream,
 )
 from patter_nb.llm.base import LLMChunk
-from patter_nb.llm.wire.retrying import Retrying
 from patter_nb.llm.wire.vendor import VendorLLM
 from patter_nb.testing import Call, WireServer
 from patter_nb.testing.wire import CallFragment, Cut, Finish, HttpError, KeepAlive, Reply, Stall, StreamError, Usage
+from patter_nb.wire.retrying import Retrying
 
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")  # google-genai's own
 

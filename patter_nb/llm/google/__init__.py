@@ -23,8 +23,8 @@ from patter_nb.llm.google.vertex import VertexToken, vertex_host
 from patter_nb.llm.wire.clients import Objects, plain
 from patter_nb.llm.wire.decoding import Decoder, finish_of
 from patter_nb.llm.wire.history import functions, sound, system_text
-from patter_nb.llm.wire.refusals import Source
 from patter_nb.llm.wire.vendor import USER_AGENT, VendorLLM
+from patter_nb.wire.refusals import Source
 
 __all__ = ["LLM", "GoogleLLM"]
 

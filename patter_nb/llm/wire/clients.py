@@ -15,9 +15,9 @@ from typing import Any, Final, TypeAlias
 from patter_nb.errors import ConnectionFailed, PatterConfigError, PatterError, RequestTimeout
 from patter_nb.llm.wire.decoding import ErrorEvent
 from patter_nb.llm.wire.exchange import BrokeOff, Refused
-from patter_nb.llm.wire.refusals import Source, refusal_of
-from patter_nb.llm.wire.retrying import asked_wait_s
 from patter_nb.tasks import closing
+from patter_nb.wire.refusals import Source, refusal_of
+from patter_nb.wire.retrying import asked_wait_s
 
 __all__ = ["Objects", "by_keywords", "events_of", "plain", "without_retries"]
 

@@ -17,8 +17,8 @@ import msgspec
 
 from patter_nb.errors import ContentFiltered, MalformedStream, TruncatedStream
 from patter_nb.llm.base import FinishReason, LLMChunk
-from patter_nb.llm.wire.refusals import Refusal, Source, refusal_of
 from patter_nb.llm.wire.surrogates import Joiner
+from patter_nb.wire.refusals import Refusal, Source, refusal_of
 
 __all__ = ["Decoder", "ErrorEvent", "Usage", "finish_of"]
 

@@ -15,10 +15,10 @@ from typing import Final, Self
 import aiohttp
 
 from patter_nb.errors import ConnectionFailed, RequestTimeout
-from patter_nb.llm.wire.pool import CONNECT_S, pool
-from patter_nb.llm.wire.refusals import Refusal, Source, refusal_of
-from patter_nb.llm.wire.retrying import asked_wait_s
 from patter_nb.llm.wire.sse import EventParser, ServerSentEvent
+from patter_nb.wire.pool import CONNECT_S, pool
+from patter_nb.wire.refusals import Refusal, Source, refusal_of
+from patter_nb.wire.retrying import asked_wait_s
 
 __all__ = ["BrokeOff", "Exchange", "Refused", "Request", "touch"]
 

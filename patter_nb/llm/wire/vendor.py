@@ -23,10 +23,10 @@ from patter_nb.llm.base import LLMChunk, Message, ToolSpec
 from patter_nb.llm.wire.clients import Objects, events_of
 from patter_nb.llm.wire.decoding import Decoder, ErrorEvent
 from patter_nb.llm.wire.exchange import BrokeOff, Exchange, Refused, Request, touch
-from patter_nb.llm.wire.refusals import Source, refusal_error
-from patter_nb.llm.wire.retrying import Retrying
 from patter_nb.pricing import load_prices
 from patter_nb.tasks import closing
+from patter_nb.wire.refusals import Source, refusal_error
+from patter_nb.wire.retrying import Retrying
 
 __all__ = ["USER_AGENT", "VendorLLM"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from patter_nb.errors import AuthenticationError, BadRequest, ConnectionFailed, PatterError, QuotaExceeded, RateLimitError, ServerError
-from patter_nb.llm.wire.retrying import Retrying, asked_wait_s
+from patter_nb.wire.retrying import Retrying, asked_wait_s
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ loop does: a task of the loop holds it, and closes the connections when the loop
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Coroutine
 from contextlib import suppress
 from functools import cache
@@ -18,12 +17,17 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 
+from patter_nb.wire.tls import trusted_context
+
 __all__ = ["Pool", "pool"]
 
 KEPT_S: Final = 300.0
 """How long an idle connection is kept: people pause for minutes. A vendor that closes earlier is noticed as the next request begins."""
 CONNECT_S: Final = 10.0
 _READ_BYTES: Final = 2**18
+
+_trusted = cache(trusted_context)
+"""Read once: it takes 30 ms."""
 
 _pools: WeakKeyDictionary[asyncio.AbstractEventLoop, Pool] = WeakKeyDictionary()
 
@@ -32,7 +36,7 @@ class Pool:
     """`session` makes requests; `later` finishes what nobody waits for."""
 
     def __init__(self) -> None:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_S, ssl=_trust())
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_S, ssl=_trusted())
         self.session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -99,13 +103,3 @@ def _telling_of_reuse() -> aiohttp.TraceConfig:
     config = aiohttp.TraceConfig()
     config.on_connection_reuseconn.append(reused)
     return config
-
-
-@cache
-def _trust() -> ssl.SSLContext:
-    """The machine's certificates, and those that come with httpx, for a Python that was installed without any. Read once: 30 ms."""
-    import certifi
-
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    return context

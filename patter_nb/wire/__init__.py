@@ -1,0 +1,5 @@
+"""Connections to vendors, whatever they carry: words of a model, sound, or an event at a time.
+
+    pool       connections, warm and shared      refusals   what an error of a vendor means
+    retrying   when to ask again                 tls        whom to trust
+"""
