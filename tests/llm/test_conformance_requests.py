@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from anthropic.types import MessageParam, TextBlockParam, ThinkingBlockParam, ToolParam, ToolResultBlockParam, ToolUseBlockParam
+from openai import AsyncAzureOpenAI
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 from pydantic import TypeAdapter
 from ways import SCHEMA, TOOL, USER, VENDORS, WAYS, Way, chunks_of, every_way, text_of, ways
 
+from patter_nb import OpenAILLM
 from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.llm.loop import LLMLoop
 from patter_nb.llm.rounds import Round, assistant_message, requests_of, take, tool_message
@@ -588,6 +590,17 @@ async def test_the_key_goes_where_the_vendor_wants_it_and_the_client_has_a_name(
     assert told == ["Bearer test-key" if way.shape == "openai" else "test-key"]
     assert request.headers["user-agent"].startswith("patter-nb/")
     assert "test-key" not in request.path + json.dumps(dict(request.query))
+
+
+async def test_azures_client_is_a_way_to_openais_models() -> None:
+    async with WireServer([["Wait.", Call("get_weather", {"city": "Rome"})], "Sunny."]) as server:
+        options = {"azure_endpoint": server.azure_endpoint, "api_version": "2024-10-21", "api_key": "test-key"}
+        async with AsyncAzureOpenAI(**options) as client:
+            llm = OpenAILLM(client=client, model="gpt-4o-mini")
+            chunks = await chunks_of(llm, tools=[TOOL])
+            assert text_of(await chunks_of(llm)) == "Sunny."
+    assert (text_of(chunks), chunks[-1].finish_reason) == ("Wait.", "tool_calls")
+    assert {request.path for request in server.requests} == {"/openai/deployments/gpt-4o-mini/chat/completions"}
 
 
 PACKINGS = {(True, True): ("application/vnd.msgpack", "gzip"), (True, False): ("application/vnd.msgpack", None)} | {

@@ -27,6 +27,9 @@ from patter_nb.testing.wire.script import (
     Usage,
 )
 
+AZURE = re.compile(r"/openai/deployments/[^/]+/chat/completions")
+"""The address of a deployment at Azure."""
+
 Dialect = Literal["openai", "groq", "cerebras"]
 
 _TOP = frozenset(
@@ -59,7 +62,7 @@ class OpenAIWire:
 
     def key(self, request: WireRequest) -> str | None:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        return key if scheme == "Bearer" and key else None
+        return (key if scheme == "Bearer" and key else None) or request.headers.get("api-key")  # Azure's
 
     def key_error(self, key: str | None) -> Rejected:
         if self.dialect == "cerebras":

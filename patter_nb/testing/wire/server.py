@@ -16,7 +16,7 @@ from patter_nb.testing.wire.anthropic_wire import AnthropicWire
 from patter_nb.testing.wire.formats import Rejected, WireFormat, wire_json, written
 from patter_nb.testing.wire.google_wire import MODEL, GoogleWire
 from patter_nb.testing.wire.http import HttpConnection, WireRequest
-from patter_nb.testing.wire.openai_wire import OpenAIWire
+from patter_nb.testing.wire.openai_wire import AZURE, OpenAIWire
 from patter_nb.testing.wire.script import Answer, Blocked, Cut, HttpError, Reply, Scripted, Stall, as_reply, complete
 
 MODELS = (
@@ -42,7 +42,7 @@ _LISTS: Mapping[str, WireFormat] = {
 
 
 class WireServer:
-    """A server on 127.0.0.1 that speaks the streams of OpenAI, Anthropic, Groq, Cerebras and Gemini, and answers from a list.
+    """A server on 127.0.0.1 that speaks the streams of OpenAI (and Azure), Anthropic, Groq, Cerebras and Gemini, and answers from a list.
 
     A reply is one step or a list of steps (see `patter_nb.testing.wire.script`): texts, each sent as one piece; `Call`; `CallFragment`;
     `Reasoning`; `Usage`; `Finish`; `Refusal`; `Blocked`; `KeepAlive`; `StreamError`; `Cut`; `Hold`; `Stall`; `End`; `Event`; `Raw`;
@@ -92,6 +92,11 @@ class WireServer:
     def cerebras_url(self) -> str:
         """The base of Cerebras's API, which takes MessagePack and gzip too."""
         return f"{self._address}/cerebras/v1"
+
+    @property
+    def azure_endpoint(self) -> str:
+        """The endpoint of Azure's OpenAI, whose deployments are called as their models are."""
+        return self._address
 
     @property
     def anthropic_url(self) -> str:
@@ -212,7 +217,8 @@ class WireServer:
 def _wire_of(request: WireRequest) -> WireFormat | None:
     """The vendor whose address this is. Three of them list their models at the same one, where their clients' headers tell."""
     if request.method == "POST":
-        return _PATHS.get(request.path) or (GoogleWire() if MODEL.fullmatch(request.path) else None)
+        azures = OpenAIWire() if AZURE.fullmatch(request.path) else None
+        return _PATHS.get(request.path) or azures or (GoogleWire() if MODEL.fullmatch(request.path) else None)
     if request.method == "GET" and request.path == "/v1/models":
         told: Mapping[str, WireFormat] = {"anthropic-version": AnthropicWire(), "x-goog-api-key": GoogleWire()}
         return next((wire for header, wire in told.items() if header in request.headers), OpenAIWire())
