@@ -289,6 +289,21 @@ async def test_an_end_before_the_first_word_is_asked_again(way: Way) -> None:
         assert text_of(await chunks_of(llm)) == "Hi"
 
 
+@ways(but=["anthropic-wire", "anthropic-client"])
+@pytest.mark.parametrize("how", ["close", "reset"])
+async def test_an_answer_that_breaks_off_behind_its_finish_is_whole(way: Way, how: Any) -> None:
+    async with WireServer([["Hello.", Finish("stop"), Usage(7, 5), Cut(how)]]) as server, way.to(server) as llm:
+        assert text_of(await chunks_of(llm)) == "Hello."
+    assert len(server.requests) == 1
+
+
+@ways(but=["anthropic-wire", *(name for name in WAYS if name not in WIRES)])
+async def test_silence_behind_the_finish_is_the_end(way: Way) -> None:
+    async with WireServer([["Hello.", Finish("stop"), Usage(7, 5), Stall()]]) as server, way.to(server, timeout_s=0.1) as llm:
+        assert text_of(await chunks_of(llm)) == "Hello."
+        await server.closed()
+
+
 @ways(shape="anthropic")
 async def test_a_message_that_does_not_stop_is_not_whole(way: Way) -> None:
     async with WireServer([["Hi", Finish("stop"), Usage(7, 5), Cut("end")]]) as server, way.to(server) as llm:

@@ -175,9 +175,13 @@ class VendorLLM(ABC):
         decoder.notes["attempts"] = attempt + 1
         answer = self._over_wire if self._client is None else self._over_client
         with self._failures(decoder):
-            async with closing(answer(body, len(plain), decoder, cancel_event)) as batches:
-                async for chunks in batches:
-                    yield chunks
+            try:
+                async with closing(answer(body, len(plain), decoder, cancel_event)) as batches:
+                    async for chunks in batches:
+                        yield chunks
+            except BrokeOff:
+                if decoder.finish_reason is None:
+                    raise  # else the model had finished; whether its vendor had too, its decoder knows
             cancelled = cancel_event is not None and cancel_event.is_set() and not decoder.ended
             yield [_CANCELLED] if cancelled else decoder.close()
 
