@@ -98,7 +98,8 @@ def _telling_of_reuse() -> aiohttp.TraceConfig:
     """Has `trace_request_ctx` of a request know whether its connection had been used before."""
 
     async def reused(_session: object, context: Any, _params: object) -> None:
-        context.trace_request_ctx.reuses_connection = True
+        if context.trace_request_ctx is not None:  # aiohttp gives a WebSocket's handshake none
+            context.trace_request_ctx.reuses_connection = True
 
     config = aiohttp.TraceConfig()
     config.on_connection_reuseconn.append(reused)
