@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from anthropic.types import MessageParam, TextBlockParam, ThinkingBlockParam, ToolParam, ToolResultBlockParam, ToolUseBlockParam
-from openai import AsyncAzureOpenAI
+from openai import AsyncAzureOpenAI, AsyncOpenAI
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 from pydantic import TypeAdapter
 from ways import SCHEMA, TOOL, USER, VENDORS, WAYS, Way, chunks_of, every_way, text_of, ways
 
-from patter_nb import OpenAILLM
+from patter_nb import CerebrasLLM, OpenAILLM
 from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.llm.loop import LLMLoop
 from patter_nb.llm.rounds import Round, assistant_message, requests_of, take, tool_message
@@ -590,6 +590,24 @@ async def test_the_key_goes_where_the_vendor_wants_it_and_the_client_has_a_name(
     assert told == ["Bearer test-key" if way.shape == "openai" else "test-key"]
     assert request.headers["user-agent"].startswith("patter-nb/")
     assert "test-key" not in request.path + json.dumps(dict(request.query))
+
+
+class WarmingClient(AsyncOpenAI):
+    """As Cerebras' own: a copy of it opens a connection, and blocks the loop, unless it is told not to."""
+
+    warmed = 0
+
+    def with_options(self, *, max_retries: int, warm_tcp_connection: bool = True) -> AsyncOpenAI:  # type: ignore[override]
+        self.warmed += warm_tcp_connection
+        return super().with_options(max_retries=max_retries)
+
+
+async def test_cerebras_client_is_not_made_to_warm_up_with_every_request() -> None:
+    async with WireServer(["One.", "Two."]) as server:
+        async with WarmingClient(api_key="test-key", base_url=server.cerebras_url) as client:
+            llm = CerebrasLLM(client=client)
+            assert [text_of(await chunks_of(llm)) for _ in range(2)] == ["One.", "Two."]
+            assert client.warmed == 0
 
 
 async def test_azures_client_is_a_way_to_openais_models() -> None:

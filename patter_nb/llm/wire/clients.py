@@ -27,9 +27,15 @@ _END: Final = object()
 
 
 def without_retries(client: Any) -> Any:
-    """The same client, never asking again by itself: one policy, ours, is enough. One that cannot be told so is used as it is."""
+    """The same client, never asking again by itself: one policy, ours, is enough. One that cannot be told so is used as it is.
+
+    Cerebras' own client would open a connection to warm up whenever one is made, and block the loop for it.
+    """
     with_options = getattr(client, "with_options", None)
-    return client if with_options is None else with_options(max_retries=0)
+    if with_options is None:
+        return client
+    warms_up = "warm_tcp_connection" in inspect.signature(with_options).parameters
+    return with_options(max_retries=0, **({"warm_tcp_connection": False} if warms_up else {}))
 
 
 def by_keywords(create: Callable[..., Any], body: Mapping[str, Any]) -> dict[str, Any]:
