@@ -17,13 +17,13 @@ ROOT = Path(patter_nb.__file__).parent
 
 JUPYTER = {"IPython", "ipywidgets", "anywidget", "ipykernel", "ipywebrtc", "jupyterlab", "traitlets", "comm"}
 STAGES = {"llm", "stt", "tts", "vad", "engines"}
-SHARED = {"base", "loop", "rounds", "wire", "openai_shape", "utterance"}
+SHARED = {"base", "loop", "rounds", "wire", "openai_shape", "socket", "utterance"}
 """What the providers of a stage have in common."""
 FACES = {"display", "console", "tape", "export"}
 EDGES = {
     *FACES,
     *("cli", "__main__", "demo", "clock", "downloads", "files", "inference", "serve", "testing", "transports"),
-    *("patter_nb.audio.wav", "patter_nb.tools.executor", "llm.wire", "wire"),
+    *("patter_nb.audio.wav", "patter_nb.tools.executor", "engines.socket", "llm.wire", "stt.wire", "tts.wire", "wire"),
 }
 """Outside the core: what meets the world, or is there for tests."""
 DOES_IO = {
