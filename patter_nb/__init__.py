@@ -40,6 +40,9 @@ _HOMES = {
     "patter_nb.stt.moonshine": ("MoonshineSTT",),
     "patter_nb.stt.whisper": ("WhisperSTT",),
     "patter_nb.tts.piper": ("PiperTTS",),
+    "patter_nb.tts.openai": ("OpenAITTS",),
+    "patter_nb.tts.elevenlabs": ("ElevenLabsTTS",),
+    "patter_nb.tts.cartesia": ("CartesiaTTS",),
     "patter_nb.vad.silero": ("SileroVAD",),
     "patter_nb.vad.energy": ("EnergyVAD",),
     "patter_nb.transports.wav": ("WavTransport",),
@@ -74,11 +77,13 @@ __all__ = [
     "AudioError",
     "AuthenticationError",
     "BadRequest",
+    "CartesiaTTS",
     "CerebrasLLM",
     "ConnectionFailed",
     "ContentFiltered",
     "ContextTooLong",
     "DefaultToolExecutor",
+    "ElevenLabsTTS",
     "EnergyVAD",
     "Event",
     "FallbackLLM",
@@ -99,6 +104,7 @@ __all__ = [
     "OpenAICompatibleLLM",
     "OpenAILLM",
     "OpenAILLMProvider",
+    "OpenAITTS",
     "Patter",
     "PatterConfigError",
     "PatterError",
@@ -182,6 +188,9 @@ if TYPE_CHECKING:
     from patter_nb.tools.signature import ToolContext
     from patter_nb.tools.tool import Tool, tool
     from patter_nb.transports.wav import WavTransport
+    from patter_nb.tts.cartesia import CartesiaTTS
+    from patter_nb.tts.elevenlabs import ElevenLabsTTS
+    from patter_nb.tts.openai import OpenAITTS
     from patter_nb.tts.piper import PiperTTS
     from patter_nb.turns import ToolCall, Turn
     from patter_nb.vad.energy import EnergyVAD
