@@ -24,6 +24,7 @@ _HOMES = {
     "patter_nb.pipeline.endpointing": ("TurnTaking",),
     "patter_nb.llm.base": ("LLMChunk", "LLMProvider"),
     "patter_nb.llm.loop": ("LLMLoop",),
+    "patter_nb.engines.openai": ("OpenAIRealtime",),
     "patter_nb.llm.openai": ("OpenAILLM",),
     "patter_nb.llm.anthropic": ("AnthropicLLM",),
     "patter_nb.llm.groq": ("GroqLLM",),
@@ -104,6 +105,7 @@ __all__ = [
     "OpenAICompatibleLLM",
     "OpenAILLM",
     "OpenAILLMProvider",
+    "OpenAIRealtime",
     "OpenAITTS",
     "Patter",
     "PatterConfigError",
@@ -146,6 +148,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from patter_nb.agent import AfterLLM, Agent, Filler, Guardrail, HookContext, PipelineHooks
+    from patter_nb.engines.openai import OpenAIRealtime
     from patter_nb.errors import (
         AllProvidersFailed,
         AudioError,

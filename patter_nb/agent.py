@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from patter_nb.engines.base import Engine
 from patter_nb.errors import PatterConfigError
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMProvider, Message, name_of
@@ -146,6 +147,7 @@ STAGE_METHODS: Mapping[str, tuple[str, ...]] = {
     "stt": ("open", "push", "transcripts", "finalize", "aclose"),
     "tts": ("synthesize", "aclose"),
     "vad": ("probability", "reset"),
+    "engine": ("open", "push", "send_text", "say", "send_tool_results", "update", "cancel", "truncate", "events", "aclose"),
 }
 """What a provider of each stage must be able to do; the protocols say what it means."""
 
@@ -154,7 +156,8 @@ STAGE_METHODS: Mapping[str, tuple[str, ...]] = {
 class Agent:
     """A frozen, validated description of an agent. Made by `Patter().agent(...)`; changed by `replace`.
 
-    `llm` answers; `stt`, `tts` and `vad` make it speech (an agent without them is typed to and answers in text).
+    `engine` hears, thinks and speaks. Without one `llm` answers, and `stt`, `tts` and `vad` make it speech (an agent without them is
+    typed to and answers in text); beside one they rest.
     `{name}` in `system_prompt` and `first_message` is filled from `variables`. `tools` are `Tool`s or plain functions.
     `mcp_servers` lend their tools while a session lives: each is a URL, {"url", "headers", "allow_hosts", "name"} (streamable HTTP) or
     {"command", "args", "env", "name"} (started, and talked to by its pipes); it takes `pip install "patter-nb[mcp]"`.
@@ -165,6 +168,7 @@ class Agent:
     llm: LLMProvider | None = None
     stt: STT | None = None
     tts: TTS | None = None
+    engine: Engine | None = None
     vad: VAD | None = None
     tools: tuple[Tool, ...] = ()
     first_message: str = ""
@@ -214,7 +218,8 @@ class Agent:
 
     def parts(self) -> dict[str, str]:
         """Each stage that runs, as "provider" or "provider model", for logs and views."""
-        stages = {"llm": self.llm, "stt": self.stt, "tts": self.tts, "vad": self.vad}
+        cascade = {"llm": self.llm, "stt": self.stt, "tts": self.tts, "vad": self.vad}
+        stages: Mapping[str, object] = cascade if self.engine is None else {"engine": self.engine}
         return {name: " ".join(word for word in name_of(part) if word) for name, part in stages.items() if part is not None}
 
     def __repr__(self) -> str:

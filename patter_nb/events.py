@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from patter_nb.errors import AllProvidersFailed, PatterError, RateLimitError, TruncatedStream
 from patter_nb.llm.base import LLMChunk, Message
 
-Stage: TypeAlias = Literal["vad", "stt", "llm", "tool", "tts", "guardrail", "hook", "transform", "transport", "session"]
+Stage: TypeAlias = Literal["vad", "stt", "llm", "engine", "tool", "tts", "guardrail", "hook", "transform", "transport", "session"]
 TurnSource: TypeAlias = Literal["speech", "typed", "say", "greeting"]
 TurnStatus: TypeAlias = Literal["running", "completed", "interrupted", "failed", "offered"]
 ToolStatus: TypeAlias = Literal["running", "completed", "failed", "cancelled"]
@@ -162,6 +162,14 @@ class TurnStarted(Body):
 
     type: ClassVar[str] = "turn_started"
     source: TurnSource
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnWords(Body):
+    """What the person said for this turn, known only after it had begun: an engine answers before it has written down what it heard."""
+
+    type: ClassVar[str] = "turn_words"
     text: str
 
 

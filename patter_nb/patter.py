@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from patter_nb.agent import PARTS, Agent, Filler, Guardrail, PipelineHooks
+from patter_nb.engines.base import Engine
 from patter_nb.errors import PatterConfigError
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMProvider
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GROQ_API_KEY", "CEREBRAS_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
 """Where the providers of language models look for their keys."""
+
+logger = logging.getLogger("patter_nb")
 
 _live: dict[str, Session] = {}
 """Sessions by name, so that a cell that is run again finds the one it had started instead of opening a second microphone."""
@@ -54,6 +59,7 @@ class Patter:
         llm: LLMProvider | None = None,
         stt: STT | None = None,
         tts: TTS | None = None,
+        engine: Engine | None = None,
         vad: VAD | None = None,
         tools: Iterable[Tool | Callable[..., Any]] = (),
         first_message: str = "",
@@ -74,11 +80,14 @@ class Patter:
         Raises `TypeError` for an unknown keyword, `PatterConfigError` for a part of the wrong kind.
         """
         reject_unknown("agent", unknown, PARTS)
+        if engine is not None and llm is not None:
+            _warn_of_llm()
         return Agent(
             system_prompt=system_prompt,
             llm=llm,
             stt=stt,
             tts=tts,
+            engine=engine,
             vad=vad,
             tools=tools,  # type: ignore[arg-type]  # Agent makes tools of functions
             first_message=first_message,
@@ -173,10 +182,18 @@ class Serving(Coroutine[Any, Any, Session]):
             await self._session.stop()
 
 
+@cache
+def _warn_of_llm() -> None:
+    """Said once: it is no mistake to keep a model at hand."""
+    logger.warning("engine= hears, thinks and speaks by itself: llm= is ignored beside it.")
+
+
 def _complete(agent: Agent, llm: LLMProvider | None) -> Agent:
     """The agent with what it needs to run: the language model that was asked for or is here, and a detector for its ears."""
     if llm is not None:
         agent = agent.replace(llm=llm)
+    if agent.engine is not None:
+        return agent
     return with_ears(agent if agent.llm is not None else agent.replace(llm=_default_llm()))
 
 

@@ -283,7 +283,17 @@ class Session:
         reject_unknown("use", parts, (*PARTS, "on_message"))
         if "on_message" in parts:
             parts = self._answering(**parts)
+        self._require_no_engine(parts)
         return self.in_loop(lambda: self._change(with_ears(self.agent.replace(**parts)), when))
+
+    def _require_no_engine(self, parts: Mapping[str, object]) -> None:
+        """Raise where a stage is set that an engine keeps from running."""
+        set_parts = [name for name in ("stt", "llm", "tts") if parts.get(name) is not None]
+        if set_parts and parts.get("engine", self.agent.engine) is not None:
+            raise PatterConfigError(
+                f"An engine runs, and {' and '.join(set_parts)} would not.",
+                hint="Put a pipeline in its place: session.use(engine=None, stt=..., llm=..., tts=...).",
+            )
 
     def _answering(self, *, on_message: OnMessage | None, **parts: Any) -> dict[str, Any]:
         """The parts with `llm` for `on_message`; None takes it away."""
@@ -345,6 +355,7 @@ class Session:
 
     stt = _part("stt", "Speech-to-text.")
     tts = _part("tts", "Text-to-speech.")
+    engine = _part("engine", "What hears, thinks and speaks by itself, in place of the three.")
     vad = _part("vad", "The voice activity detector.")
     tools = _part("tools", "The tools.")
     system_prompt = _part("system_prompt", "What the model is told.")
@@ -383,7 +394,7 @@ def _require_own_ears(agent: Agent, session: Session | None) -> None:
     for other in tuple(_sessions):
         if other is session or other.is_over:
             continue
-        for name, part, theirs in (("stt", agent.stt, other.stt), ("vad", agent.vad, other.vad)):
+        for name, part, theirs in (("stt", agent.stt, other.stt), ("vad", agent.vad, other.vad), ("engine", agent.engine, other.engine)):
             if part is not None and part is theirs:
                 raise PatterConfigError(
                     f"{name}={type(part).__name__} is in use by the session {other.name!r}, which is live.",

@@ -29,6 +29,7 @@ from patter_nb.events import (
     TurnOffered,
     TurnStarted,
     TurnStatus,
+    TurnWords,
 )
 from patter_nb.llm.base import ChunkType, LLMChunk, Message
 from patter_nb.pricing import Prices
@@ -211,7 +212,9 @@ class Turns(Sequence[Turn]):
                 _measure(turn, "stt", "last_voice", turn._marks["words"])
             return
         turn = self._turns[event.turn]
-        if isinstance(body, (LLMRequested, LLMChunked, ToolCalled, ToolEnded)):
+        if isinstance(body, TurnWords):
+            turn.user_text = body.text
+        elif isinstance(body, (LLMRequested, LLMChunked, ToolCalled, ToolEnded)):
             self._fold_model(turn, body, now)
         else:
             self._fold_speech(turn, body, now)

@@ -18,6 +18,7 @@ from patter_nb.events import (
     TranscriptFinal,
     TranscriptPartial,
     TurnStarted,
+    TurnWords,
     UtteranceDropped,
     error_to_dict,
 )
@@ -111,7 +112,7 @@ class Picture:
             case TranscriptFinal(text):
                 self._words.append(text)
                 self._set("partial", " ".join(self._words))
-            case UtteranceDropped() | TurnStarted(source="speech"):
+            case UtteranceDropped() | TurnStarted(source="speech") | TurnWords():
                 self._words.clear()
                 self._set("partial", "")
             case StageFailed(stage, error):
@@ -122,7 +123,7 @@ class Picture:
     def _refresh(self) -> None:
         """What is told by the agent, and by all turns together."""
         agent = self._session.agent
-        parts = {word: getattr(agent, stage) for word, stage in _STAGES.items()}
+        parts = {word: getattr(agent, stage) for word, stage in _STAGES.items()} if agent.engine is None else {"engine": agent.engine}
         self._set("runs", {word: _chip(part) for word, part in parts.items() if part is not None})
         self._set("half_duplex", agent.turn_taking.half_duplex)
         self._set("spent", _spent(self._session.turns))

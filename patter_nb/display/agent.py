@@ -14,7 +14,7 @@ from patter_nb.tools.tool import Tool
 
 __all__ = ["STAGES", "agent_page", "agent_text", "provider_page", "provider_text", "role_of", "stages"]
 
-STAGES = {"stt": "hears", "llm": "thinks", "tts": "speaks", "vad": "notices voice"}
+STAGES = {"engine": "engine", "stt": "hears", "llm": "thinks", "tts": "speaks", "vad": "notices voice"}
 """Each stage by what it does for the person, in the order of a turn."""
 
 _METHODS = {"llm": ("stream",), "stt": ("push", "transcripts", "finalize"), "tts": ("synthesize",), "vad": ("probability", "reset")}

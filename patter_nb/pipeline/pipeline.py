@@ -1,9 +1,10 @@
-"""VAD -> STT -> LLM with tools -> TTS: the three stages of a cascade, and which of them carries out which effect."""
+"""VAD -> STT -> LLM with tools -> TTS, or an engine in their place: the stages of a session, and which carries out which effect."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Protocol, runtime_checkable
 
 from patter_nb.agent import Agent
@@ -12,6 +13,7 @@ from patter_nb.errors import PatterError
 from patter_nb.events import Stage
 from patter_nb.llm.base import warm
 from patter_nb.pipeline.door import Door
+from patter_nb.pipeline.engaged import Engaged
 from patter_nb.pipeline.listener import Listener
 from patter_nb.pipeline.speaker import Speaker
 from patter_nb.pipeline.thinker import Thinker
@@ -23,6 +25,7 @@ from patter_nb.step.effects import (
     CloseLLM,
     Effect,
     FinalizeWords,
+    Follow,
     Listen,
     RunTool,
     Speak,
@@ -47,6 +50,7 @@ class Pipeline:
         self._listener = Listener(door)
         self._thinker = Thinker(door)
         self._speaker = Speaker(door)
+        self._engaged = Engaged(door)
         self._lent = McpTools()
         self._adopting = asyncio.Lock()
         self._adopted: Agent | None = None
@@ -54,7 +58,8 @@ class Pipeline:
     @property
     def busy(self) -> bool:
         """Whether any stage works on something that will answer."""
-        return self._adopting.locked() or self._listener.busy or self._thinker.busy or self._speaker.busy
+        working = self._listener.busy or self._thinker.busy or self._speaker.busy or self._engaged.busy
+        return self._adopting.locked() or working
 
     async def start(self, agent: Agent) -> tuple[Agent, list[PatterError]]:
         """Load what can be loaded ahead of an agent's parts, and hear with its ears. Raises what fails at that.
@@ -96,21 +101,30 @@ class Pipeline:
         before, self._adopted = self._adopted, agent
         return (
             ("session", lambda: _warm_up(agent, before)),
-            ("vad", lambda: self._listener.adopt_detector(agent.vad)),
-            ("stt", lambda: self._listener.adopt_recogniser(agent.stt)),
+            ("vad", lambda: self._listener.adopt_detector(agent.vad if agent.engine is None else None)),
+            ("stt", lambda: self._listener.adopt_recogniser(agent.stt if agent.engine is None else None)),
+            ("engine", lambda: self._engaged.adopt(agent)),
         )
 
     async def probability(self, frame: Frame) -> float | None:
-        """The probability that a frame of the person's sound is voice, or None where nothing measures it."""
+        """The probability that a frame of the person's sound is voice, or None where nothing measures it: an engine does so by itself."""
+        self._engaged.hear(frame)
         return await self._listener.probability(frame)
 
     def hear(self, frame: Frame, probability: float) -> None:
         """Take in a frame of the person's sound, which is voice with this probability."""
         self._listener.hear(frame, probability)
 
-    def carry_out(self, effect: Effect) -> None:  # noqa: C901  # one case for each effect
+    def carry_out(self, effect: Effect) -> None:  # noqa: C901, PLR0912  # one case for each effect
         """Start what the effect asks for. Never waits."""
+        engaged = self._door.agent.engine is not None
         match effect:
+            case Speak() if engaged:
+                self._engaged.speak(effect)
+            case AskLLM() if engaged:
+                self._engaged.ask(effect)
+            case Follow():
+                self._engaged.follow(effect)
             case Speak():
                 self._speaker.speak(effect)
             case AskLLM():
@@ -126,6 +140,7 @@ class Pipeline:
             case Cancel():
                 self._thinker.cancel()
                 self._speaker.cancel()
+                self._engaged.cancel(effect)
             case Listen():
                 self._listener.listen()
             case FinalizeWords():
@@ -140,13 +155,9 @@ class Pipeline:
 
         Models stay loaded, for the next session of the same agent: they go with their providers.
         """
-        try:
-            await self._listener.aclose()
-        finally:
-            try:
-                await self._thinker.aclose()
-            finally:
-                await self._lent.aclose()
+        async with AsyncExitStack() as closing:
+            for part in (self._lent, self._thinker, self._engaged, self._listener):
+                closing.push_async_callback(part.aclose)
 
 
 async def _warm_up(agent: Agent, before: Agent | None) -> None:
@@ -157,7 +168,12 @@ async def _warm_up(agent: Agent, before: Agent | None) -> None:
 
 
 def _warming(agent: Agent, before: Agent | None) -> list[Awaitable[None]]:
-    """What is to be loaded for `agent` and was not for `before`."""
+    """What is to be loaded for `agent` and was not for `before`. Beside an engine nothing else is."""
+    if agent.engine is not None:
+        fresh = before is None or agent.engine is not before.engine
+        return [agent.engine.warmup()] if fresh and isinstance(agent.engine, Warmable) else []
+    if before is not None and before.engine is not None:
+        before = None
     pairs: tuple[tuple[object, object], ...] = (
         (agent.stt, before and before.stt),
         (agent.tts, before and before.tts),

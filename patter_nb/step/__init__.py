@@ -9,12 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from patter_nb.events import Dropped, ListenerChanged, PersonHungUp, SessionStarted, SessionStopped, StateChanged
-from patter_nb.step import answering, calling, failing, hearing, speaking, swapping, timers
+from patter_nb.step import answering, calling, engaging, failing, hearing, speaking, swapping, timers
 from patter_nb.step.effects import Effect, Shutdown
 from patter_nb.step.inputs import (
     AudioMade,
     ChunkArrived,
     Due,
+    EngineAnswers,
+    EngineSound,
+    EngineVoice,
+    EngineWords,
     Failure,
     FrameHeard,
     Input,
@@ -64,7 +68,7 @@ def step(state: State, now_ms: float, given: Input) -> Stepped:
     return Stepped(s.state, tuple(s.events), tuple(s.effects))
 
 
-_ANSWERS = (WordsChecked, ChunkArrived, StreamEnded, PieceChecked, AudioMade, PieceSpoken, Failure)
+_ANSWERS = (WordsChecked, ChunkArrived, StreamEnded, PieceChecked, AudioMade, PieceSpoken, EngineSound, Failure)
 
 
 def _stale(state: State, given: Input) -> bool:
@@ -73,7 +77,7 @@ def _stale(state: State, given: Input) -> bool:
     match given:
         case WordsChecked(epoch):
             return epoch != state.epoch or answer is None or not isinstance(answer.work, Checking)
-        case ChunkArrived(epoch, round) | StreamEnded(epoch, round):
+        case ChunkArrived(epoch, round) | StreamEnded(epoch, round) | EngineSound(epoch, round):
             return epoch != state.epoch or answer is None or not isinstance(answer.work, Asking) or answer.work.round.number != round
         case PieceChecked(epoch, index) | AudioMade(epoch, index) | PieceSpoken(epoch, index):
             return epoch != state.epoch or answer is None or answer.pieces[index].done
@@ -85,7 +89,7 @@ def _stale(state: State, given: Input) -> bool:
             return False
 
 
-def _react(s: Scene, given: Input) -> None:  # noqa: C901, PLR0912  # one case for each kind of input
+def _react(s: Scene, given: Input) -> None:  # noqa: C901, PLR0912, PLR0915  # one case for each kind of input
     match given:
         case FrameHeard():
             hearing.frame_heard(s, given)
@@ -107,6 +111,14 @@ def _react(s: Scene, given: Input) -> None:  # noqa: C901, PLR0912  # one case f
             answering.tool_finished(s, given)
         case WordsChecked():
             answering.words_checked(s, given)
+        case EngineSound():
+            engaging.sound(s, given)
+        case EngineVoice():
+            engaging.voice(s, given)
+        case EngineWords():
+            engaging.words(s, given)
+        case EngineAnswers():
+            engaging.answers(s, given)
         case Typed(text):
             if text.strip():
                 answering.begin(s, "typed", text)
@@ -138,7 +150,7 @@ def _start(s: Scene, given: Start) -> None:
     agent = s.state.agent
     s.change(life="live", plays=given.plays, rate=given.sample_rate)
     s.log(SessionStarted(agent.parts(), given.sample_rate))
-    if not given.awaited or agent.tts is None:
+    if not given.awaited or (agent.tts is None and agent.engine is None):
         _greet(s)
 
 
@@ -196,5 +208,8 @@ def _failed(s: Scene, given: Failure) -> None:
             failing.lost_words(s, given.error)
         case "vad":
             hearing.deaf(s, given.error)
+        case "engine":
+            answering.drop_words(s, "the engine failed")
+            failing.reported(s, given)
         case _:
             failing.reported(s, given)

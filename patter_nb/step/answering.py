@@ -33,7 +33,7 @@ from patter_nb.llm.rounds import (
 )
 from patter_nb.pipeline.endpointing import Closed, Quiet, reopen
 from patter_nb.pipeline.sentences import SentenceState
-from patter_nb.step import calling
+from patter_nb.step import calling, engaging
 from patter_nb.step.effects import Adopt, AskLLM, Cancel, CheckWords, StopListening
 from patter_nb.step.failing import fail
 from patter_nb.step.inputs import ChunkArrived, StreamEnded, ToolFinished, WordsChecked
@@ -106,6 +106,11 @@ def drop_words(s: Scene, reason: str) -> None:
         s.log(UtteranceDropped(" ".join(said.words), reason))
 
 
+def mind_of(agent: Agent) -> object:
+    """Who answers: the engine, where there is one, else the language model."""
+    return agent.llm if agent.engine is None else agent.engine
+
+
 def check(s: Scene) -> None:
     """Have the person's words checked. Where nothing may veto or replace them they are kept, also if the answer ends before they were."""
     agent = s.state.agent
@@ -141,7 +146,7 @@ def words_checked(s: Scene, given: WordsChecked) -> None:
 
 def ask(s: Scene, number: int, *, said: str = "") -> None:
     """Ask the model for round `number` of the answer, or for the rest of it after `said`."""
-    llm = s.state.agent.llm
+    llm = mind_of(s.state.agent)
     provider, model = name_of(llm)
     go_on: tuple[Message, ...] = (assistant_message(said), {"role": "user", "content": GO_ON}) if said else ()
     messages = merge_neighbours((*s.answer.base, *_rounds_so_far(s.answer), *go_on))
@@ -169,7 +174,10 @@ def chunk_arrived(s: Scene, given: ChunkArrived) -> None:
     s.log(LLMChunked(given.round, given.chunk))
     text = (given.chunk.content or "") if given.chunk.type == "text" else ""
     s.change_answer(work=Asking(take(work.round, given.chunk), s.now_ms), written=s.answer.written + max(len(text), 1))
-    write(s, text, round=given.round)
+    if s.state.agent.engine is None:
+        write(s, text, round=given.round)
+    else:
+        engaging.spoken(s, text, round=given.round)
     if s.answer.written > ANSWER_CHARS:
         hint = "Ask for short answers in the system prompt, or set the provider's token limit."
         fail(s, "llm", MalformedStream(f"The answer is longer than {ANSWER_CHARS} characters or chunks and was cut off.", hint=hint))
@@ -180,7 +188,9 @@ def stream_ended(s: Scene, given: StreamEnded) -> None:
     work = s.answer.work
     assert isinstance(work, Asking)
     close_draft(s, round=given.round)
-    judged = verdict(work.round, provider=name_of(s.state.agent.llm)[0])
+    judged = verdict(work.round, provider=name_of(mind_of(s.state.agent))[0])
+    if engaging.finished(s, round=given.round) and isinstance(judged, MalformedStream):
+        judged = "words"  # it spoke, and did not write down what
     if isinstance(judged, PatterError):
         fail(s, "llm", judged)
     elif judged == "calls":
@@ -215,8 +225,8 @@ def interrupt(s: Scene) -> None:
     calling.cancel(s, "interrupted by the person")
     if not isinstance(s.answer.work, Delivered):
         s.log(TurnEnded("failed" if answer.failure else "interrupted", answer.failure))
-    s.do(Cancel(s.state.epoch))
     cursor = s.state.voice.played
+    s.do(Cancel(s.state.epoch, engaging.heard(s)))
     flush(s)
     _settle(s, interrupted=True, cursor=cursor)
     s.change(epoch=s.state.epoch + 1)

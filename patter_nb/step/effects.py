@@ -90,10 +90,22 @@ class Speak:
 
 
 @dataclass(frozen=True, slots=True)
+class Follow:
+    """The engine's answer `id` is request `round` of this turn. Answer: `ChunkArrived`, `EngineSound`..., then `StreamEnded`, `Failure`."""
+
+    id: str
+    epoch: int
+    turn: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
-    """Give up everything of this epoch except tools."""
+    """Give up everything of this epoch except tools. `heard` is how many samples of its sound, on the output axis, an engine's newest
+    answer was heard of; None where it is heard to its end, or makes none."""
 
     epoch: int
+    heard: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +146,7 @@ Effect: TypeAlias = (
     | RunTool
     | CancelTool
     | Speak
+    | Follow
     | Cancel
     | Play
     | PausePlayback

@@ -43,7 +43,7 @@ def fail(s: Scene, stage: Stage, error: PatterError) -> None:
     if isinstance(before.work, Delivered):
         return
     s.change_answer(work=TextComplete())
-    if before.failure is None and stage not in ("tts", "session"):
+    if before.failure is None and stage not in ("tts", "engine", "session"):
         speak(s, s.state.agent.error_message, kind="apology")
 
 

@@ -109,6 +109,38 @@ class PieceSpoken:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineVoice:
+    """The engine noticed that the person began to speak, or has finished, at `sample` of the person's sound."""
+
+    began: bool
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineWords:
+    """What the engine heard the person say, so far or for good."""
+
+    text: str
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EngineAnswers:
+    """The engine begins to answer what it heard, by itself; `id` names the answer."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSound:
+    """Sound of the engine's answer to request `round`, at the transport's output rate."""
+
+    epoch: int
+    round: int
+    pcm: Pcm = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Swap:
     """Go on as `agent`: from the next turn, or now, in the middle of the answer."""
 
@@ -158,6 +190,10 @@ Input: TypeAlias = (
     | PieceChecked
     | AudioMade
     | PieceSpoken
+    | EngineVoice
+    | EngineWords
+    | EngineAnswers
+    | EngineSound
     | Swap
     | Failure
     | Due

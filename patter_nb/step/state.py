@@ -180,6 +180,7 @@ class Offer:
 class State:
     """All that a session knows. `next_agent` waits for the next turn; `queue` holds what the agent shall say by itself.
 
+    `wordless` are the turns whose words an engine has not written down yet, in order.
     `forgotten` counts the finals that speech-to-text still owes for words that nobody wants any more.
     `rate` is the output axis's, in Hz; `plays` says whether the transport tells how far it has played.
     """
@@ -198,6 +199,7 @@ class State:
     answer: Answer | None = None
     voice: Voice = field(default_factory=Voice)
     history: tuple[Message, ...] = ()
+    wordless: tuple[int, ...] = ()
     queue: tuple[str, ...] = ()
     offers: tuple[Offer, ...] = ()
 

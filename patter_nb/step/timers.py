@@ -56,6 +56,6 @@ def _of_answer(state: State, answer: Answer) -> list[Timer]:
     if speaking.owes_sound(answer):
         timers.append((answer.voice_ms + failing.TTS_SILENCE_MS, failing.voice_overdue))
     filler = state.agent.filler
-    if filler is not None and answering.wants_filler(answer):
+    if filler is not None and state.agent.engine is None and answering.wants_filler(answer):  # an engine says one thing at a time
         timers.append((answer.since_ms + filler.after_ms, answering.fill))
     return timers

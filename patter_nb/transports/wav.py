@@ -73,10 +73,10 @@ class WavTransport:
 
     def check(self, agent: Agent) -> None:
         """Raise `PatterConfigError` for an agent that would not hear `src`, or that has no voice for `dst`."""
-        if agent.stt is None:
+        if agent.stt is None and agent.engine is None:
             hint = "Give the agent stt=, for example stt=MoonshineSTT()."
             raise PatterConfigError("Nobody would hear the recording: the agent has no speech-to-text.", hint=hint)
-        if self._dst is not None and agent.tts is None:
+        if self._dst is not None and agent.tts is None and agent.engine is None:
             hint = "Give the agent tts=, for example tts=PiperTTS(), or leave dst away."
             raise PatterConfigError(f"{os.fspath(self._dst)} would be silent: the agent has no text-to-speech.", hint=hint)
 

@@ -27,5 +27,5 @@ def default_vad() -> VAD:
 
 
 def with_ears(agent: Agent) -> Agent:
-    """`agent`, given a detector if it hears (has speech-to-text) and names none."""
-    return agent.replace(vad=default_vad()) if agent.stt is not None and agent.vad is None else agent
+    """`agent`, given a detector if it hears (has speech-to-text, and no engine) and names none."""
+    return agent.replace(vad=default_vad()) if agent.stt is not None and agent.engine is None and agent.vad is None else agent

@@ -1,0 +1,116 @@
+"""What a session asks of an engine, a model that takes the person's sound and gives the agent's, and what it hears back.
+
+An engine decides by itself when the person has finished and answers unasked; everything else is the session's, as with a pipeline: what
+is played and heard, tools, interruption, history. So its events are few, and each belongs to one answer, named by the vendor's id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+
+from patter_nb.audio.frames import AudioFormat, Frame, Pcm
+from patter_nb.llm.base import LLMChunk, Message
+
+if TYPE_CHECKING:
+    from patter_nb.agent import Agent
+
+__all__ = ["AnswerBegan", "AnswerChunk", "AnswerEnded", "AnswerSound", "Engine", "EngineEvent", "Heard", "VoiceBegan", "VoiceEnded"]
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceBegan:
+    """The person began to speak, `at_ms` after the first frame pushed since `open`. The engine has given up the answer under way."""
+
+    at_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceEnded:
+    """The person has finished, at `at_ms`; the engine will answer."""
+
+    at_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the person said: so far, or for good. The words for good may come when the answer is long under way."""
+
+    text: str
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerBegan:
+    """An answer begins. `asked`: to what the session asked for last, in order; else to what the person said aloud."""
+
+    id: str
+    asked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerChunk:
+    """More of answer `id`: words that are spoken (text), a tool call, or its usage."""
+
+    id: str
+    chunk: LLMChunk
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSound:
+    """More of the sound of answer `id`: mono PCM16 in the engine's `output_format`."""
+
+    id: str
+    pcm: Pcm = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEnded:
+    """Answer `id` is complete, or was cut off: `finish_reason` as with a language model."""
+
+    id: str
+    finish_reason: str = "stop"
+
+
+EngineEvent: TypeAlias = VoiceBegan | VoiceEnded | Heard | AnswerBegan | AnswerChunk | AnswerSound | AnswerEnded
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Speech to speech, one instance for one live session at a time.
+
+    `open` begins a conversation for the agent's prompt and tools, with what was said before. Frames are pushed as they are captured, 16 kHz
+    whatever `input_format` is: the engine resamples. `send_text` and `send_tool_results` ask for an answer, `say` for one that is just
+    this text; each is answered by one `AnswerBegan(asked=True)`, in order. `cancel` gives the answer under way up; `truncate` tells how
+    much of the newest answer's sound was heard, so that the engine forgets the rest. `update` takes over another prompt or other tools.
+
+    `events` is iterated once for each `open`, and ends with `aclose`. A failure raises out of it as a `PatterError`; a connection that
+    drops is opened once more by the engine itself, with the conversation restored.
+    """
+
+    @property
+    def input_format(self) -> AudioFormat: ...
+
+    @property
+    def output_format(self) -> AudioFormat: ...
+
+    async def open(self, agent: Agent, history: Sequence[Message]) -> None: ...
+
+    async def push(self, frame: Frame) -> None: ...
+
+    async def send_text(self, text: str) -> None: ...
+
+    async def say(self, text: str) -> None: ...
+
+    async def send_tool_results(self, results: Sequence[tuple[str, str]]) -> None: ...
+
+    async def update(self, agent: Agent) -> None: ...
+
+    async def cancel(self) -> None: ...
+
+    async def truncate(self, played_ms: float) -> None: ...
+
+    def events(self) -> AsyncIterator[EngineEvent]: ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,286 @@
+"""OpenAI's Realtime API: speech to speech over a WebSocket, in the shape of its general availability.
+
+From OpenAI's API reference, "Realtime" (client events, server events). Sound is PCM16 at 24 kHz both ways, in base64. The server hears when
+the person begins and has finished, gives its own answer up when they begin, and transcribes them beside that, often later than it answers.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+import numpy as np
+
+from patter_nb.audio.frames import SAMPLE_RATE, AudioFormat, Frame
+from patter_nb.audio.resampling import Resampler
+from patter_nb.engines.base import AnswerBegan, AnswerChunk, AnswerEnded, AnswerSound, EngineEvent, Heard, VoiceBegan, VoiceEnded
+from patter_nb.engines.socket import SocketEngine
+from patter_nb.errors import PatterConfigError
+from patter_nb.keywords import reject_unknown
+from patter_nb.llm.base import LLMChunk, Message
+from patter_nb.wire.refusals import Source, refusal_error, refusal_of
+
+if TYPE_CHECKING:
+    from patter_nb.agent import Agent
+
+__all__ = ["OpenAIRealtime"]
+
+RATE: Final = 24_000
+_SERVER_VAD: Final = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 300}
+_PASSING: Final = frozenset(("response_cancel_not_active", "item_truncate_invalid_item_id", "invalid_value"))
+"""Errors of what came too late: an answer that had ended when it was given up, sound that had been heard by then."""
+_ENDS: Final = {"completed": "stop", "cancelled": "cancelled", "incomplete": "length", "failed": "stop"}
+_KEY_HINT: Final = "Set the environment variable OPENAI_API_KEY to a valid key, or pass api_key=."
+_MODELS: Final = ("gpt-realtime-mini", "gpt-realtime")
+
+
+class OpenAIRealtime(SocketEngine):
+    """A speech-to-speech model of OpenAI's, by default gpt-realtime-mini with the voice alloy; the key is OPENAI_API_KEY.
+
+    turn_detection          who notices that the person has finished: {"type": "server_vad", "threshold", "prefix_padding_ms",
+                            "silence_duration_ms"} or {"type": "semantic_vad", "eagerness"}; default the first with 0.5, 300 and 300
+    noise_reduction         "near_field" (a headset) or "far_field" (a laptop); None for none
+    transcription_model     what writes down the person's words, default whisper-1; `transcription_language` an ISO 639-1 code
+    reasoning_effort        of models that reason
+    base_url                default wss://api.openai.com/v1
+
+    Raises `PatterConfigError` where there is no key, `TypeError` for an unknown keyword.
+    """
+
+    provider: ClassVar[str] = "openai"
+    costs = True
+
+    def __init__(  # noqa: PLR0913  # the API's own options, each a keyword with a default
+        self,
+        api_key: str | None = None,
+        *,
+        model: str = "gpt-realtime-mini",
+        voice: str = "alloy",
+        turn_detection: Mapping[str, Any] | None = None,
+        noise_reduction: Literal["near_field", "far_field"] | None = None,
+        transcription_model: str = "whisper-1",
+        transcription_language: str | None = None,
+        reasoning_effort: str | None = None,
+        base_url: str = "wss://api.openai.com/v1",
+        **unknown: Any,
+    ) -> None:
+        known = ("api_key", "model", "voice", "turn_detection", "noise_reduction", "transcription_model", "transcription_language")
+        reject_unknown("OpenAIRealtime", unknown, (*known, "reasoning_effort", "base_url"))
+        self._key = (api_key or os.environ.get("OPENAI_API_KEY", "")).strip()
+        if not self._key:
+            raise PatterConfigError("OpenAIRealtime has no API key.", hint=_KEY_HINT)
+        others = ", ".join(name for name in _MODELS if name != model)
+        super().__init__(Source(self.provider, model, _KEY_HINT, f"Other models are {others}."))
+        self.model = model
+        self.voice = voice
+        self._base_url = base_url.rstrip("/")
+        self._turn_detection = dict(turn_detection or _SERVER_VAD)
+        self._noise_reduction = noise_reduction
+        self._transcription = {"model": transcription_model} | ({"language": transcription_language} if transcription_language else {})
+        self._reasoning = {} if reasoning_effort is None else {"reasoning": {"effort": reasoning_effort}}
+        self._up = Resampler(SAMPLE_RATE, RATE)
+        self._restart()
+
+    def _restart(self) -> None:
+        self._asked = 0
+        self._answer: str | None = None
+        self._item: str | None = None
+        self._calls: dict[str, tuple[int, str]] = {}
+        self._partial = ""
+
+    def __repr__(self) -> str:
+        """Never with the key."""
+        return f"OpenAIRealtime(model={self.model!r}, voice={self.voice!r})"
+
+    @property
+    def input_format(self) -> AudioFormat:
+        return AudioFormat(RATE)
+
+    @property
+    def output_format(self) -> AudioFormat:
+        return AudioFormat(RATE)
+
+    # --- to the server
+
+    async def address(self) -> tuple[str, Mapping[str, str]]:
+        return f"{self._base_url}/realtime?model={self.model}", {"Authorization": f"Bearer {self._key}"}
+
+    async def begin(self, agent: Agent, history: Sequence[Message]) -> None:
+        self._restart()
+        await self.send({"type": "session.update", "session": self._session(agent)})
+        for item in _items(history):
+            await self.send({"type": "conversation.item.create", "item": item})
+
+    def _session(self, agent: Agent) -> dict[str, Any]:
+        heard: dict[str, Any] = {"format": {"type": "audio/pcm", "rate": RATE}, "transcription": self._transcription}
+        heard |= {"turn_detection": {**self._turn_detection, "create_response": True, "interrupt_response": True}}
+        if self._noise_reduction is not None:
+            heard["noise_reduction"] = {"type": self._noise_reduction}
+        spoken = {"format": {"type": "audio/pcm", "rate": RATE}, "voice": self.voice}
+        session = {"type": "realtime", "output_modalities": ["audio"], "audio": {"input": heard, "output": spoken}}
+        tools = [{"type": "function", **function} for function in (tool.spec()["function"] for tool in agent.tools)]
+        return {**session, "instructions": agent.render(agent.system_prompt), "tools": tools, "tool_choice": "auto", **self._reasoning}
+
+    async def update(self, agent: Agent) -> None:
+        """Take over another prompt or other tools, from the next answer on. The voice stays: the API keeps it for a conversation."""
+        self._agent = agent
+        session = self._session(agent)
+        changed = {key: session[key] for key in ("type", "instructions", "tools", "tool_choice")}
+        await self.send({"type": "session.update", "session": changed})
+
+    async def push(self, frame: Frame) -> None:
+        pcm = self._up.push(frame.pcm)
+        if len(pcm):
+            sound = base64.b64encode(pcm.astype("<i2").tobytes()).decode()
+            await self.send({"type": "input_audio_buffer.append", "audio": sound})
+
+    async def send_text(self, text: str) -> None:
+        self.remember({"role": "user", "content": text})
+        content = [{"type": "input_text", "text": text}]
+        await self.send({"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": content}})
+        await self._respond({})
+
+    async def say(self, text: str) -> None:
+        instructions = f"Say exactly the following to the person, word for word, and nothing else:\n\n{text}"
+        await self._respond({"instructions": instructions, "tool_choice": "none"})
+
+    async def send_tool_results(self, results: Sequence[tuple[str, str]]) -> None:
+        for id, content in results:
+            item = {"type": "function_call_output", "call_id": id, "output": content}
+            await self.send({"type": "conversation.item.create", "item": item})
+        await self._respond({})
+
+    async def _respond(self, response: Mapping[str, Any]) -> None:
+        self._asked += 1
+        await self.send({"type": "response.create", "response": {**response, "metadata": {"asked": str(self._asked)}}})
+
+    async def cancel(self) -> None:
+        if self._answer is not None:
+            await self.send({"type": "response.cancel", "response_id": self._answer})
+
+    async def truncate(self, played_ms: float) -> None:
+        if self._item is not None:
+            told = {"item_id": self._item, "content_index": 0, "audio_end_ms": round(played_ms)}
+            await self.send({"type": "conversation.item.truncate", **told})
+
+    # --- from the server
+
+    def take(self, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
+        kind = str(message.get("type"))
+        if kind == "error":
+            error = message.get("error") or {}
+            if error.get("code") in _PASSING:
+                return ()
+            raise refusal_error(refusal_of({"error": error}), self.source)
+        return self._of_person(kind, message) if "input_audio" in kind else self._of_answer(kind, message)
+
+    def _of_person(self, kind: str, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
+        match kind.rpartition(".")[2]:
+            case "speech_started":
+                return (VoiceBegan(float(message.get("audio_start_ms") or 0)),)
+            case "speech_stopped":
+                return (VoiceEnded(float(message.get("audio_end_ms") or 0)),)
+            case "delta":
+                self._partial += str(message.get("delta") or "")
+                return (Heard(self._partial, is_final=False),)
+            case "completed" | "failed":
+                self._partial, text = "", str(message.get("transcript") or "").strip()
+                if text:
+                    self.remember({"role": "user", "content": text})
+                return (Heard(text, is_final=True),)
+        return ()
+
+    def _of_answer(self, kind: str, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
+        id, delta = str(message.get("response_id")), str(message.get("delta") or "")
+        match kind:
+            case "response.output_audio.delta":
+                self._item = str(message.get("item_id"))
+                return (AnswerSound(id, _pcm(delta)),)
+            case "response.output_audio_transcript.delta" | "response.output_text.delta":
+                return (AnswerChunk(id, LLMChunk("text", content=delta)),)
+            case "response.created":
+                response = message.get("response") or {}
+                self._answer, self._calls = str(response.get("id")), {}
+                return (AnswerBegan(self._answer, asked="asked" in (response.get("metadata") or {})),)
+            case "response.output_item.added" | "response.output_item.done":
+                return self._item_of(id, message.get("item") or {})
+            case "response.function_call_arguments.delta":
+                return self._arguments(id, str(message.get("item_id")), delta)
+            case "response.done":
+                return self._done(message.get("response") or {})
+        return ()
+
+    def _item_of(self, answer: str, item: Mapping[str, Any]) -> Iterable[EngineEvent]:
+        """A call, as it begins or is complete; its name is here, also where the events of its arguments leave it out."""
+        if item.get("type") != "function_call":
+            return ()
+        known, id = self._calls.get(str(item.get("id"))), str(item.get("id"))
+        if known is None:
+            self._calls[id] = (len(self._calls), "")
+            index = self._calls[id][0]
+            return (AnswerChunk(answer, LLMChunk("tool_call", index=index, id=item.get("call_id"), name=item.get("name"))),)
+        index, told = known
+        rest = str(item.get("arguments") or "").removeprefix(told)
+        return self._arguments(answer, id, rest) if rest and index >= 0 else ()
+
+    def _arguments(self, answer: str, item: str, text: str) -> Iterable[EngineEvent]:
+        index, told = self._calls.get(item, (len(self._calls), ""))
+        self._calls[item] = (index, told + text)
+        return (AnswerChunk(answer, LLMChunk("tool_call", index=index, arguments=text)),)
+
+    def _done(self, response: Mapping[str, Any]) -> Iterable[EngineEvent]:
+        id, status = str(response.get("id")), str(response.get("status"))
+        self._answer = None
+        if status == "failed":
+            details = (response.get("status_details") or {}).get("error") or {}
+            raise refusal_error(refusal_of({"error": details}), self.source)
+        words = "".join(_words(item) for item in response.get("output") or ())
+        if words:
+            self.remember({"role": "assistant", "content": words})
+        finish = "tool_calls" if self._calls and status == "completed" else _ENDS.get(status, "stop")
+        if status == "incomplete" and (response.get("status_details") or {}).get("reason") == "content_filter":
+            finish = "content_filter"
+        usage = response.get("usage")
+        counted = (AnswerChunk(id, self._usage(usage)),) if isinstance(usage, Mapping) else ()
+        return (*counted, AnswerEnded(id, finish))
+
+    def _usage(self, usage: Mapping[str, Any]) -> LLMChunk:
+        details, out = usage.get("input_token_details") or {}, usage.get("output_token_details") or {}
+        cached = int(details.get("cached_tokens") or 0)
+        told = {"input": {key: details.get(key) for key in ("text_tokens", "audio_tokens")}, "cached": details.get("cached_tokens_details")}
+        return LLMChunk(
+            "usage",
+            input_tokens=max(0, int(usage.get("input_tokens") or 0) - cached),
+            output_tokens=int(usage.get("output_tokens") or 0),
+            cache_read_tokens=cached,
+            provider=self.provider,
+            model=self.model,
+            extra={self.provider: {**told, "output": {key: out.get(key) for key in ("text_tokens", "audio_tokens")}}},
+        )
+
+
+def _pcm(delta: str) -> Any:
+    return np.frombuffer(base64.b64decode(delta), "<i2").astype(np.int16)
+
+
+def _words(item: Mapping[str, Any]) -> str:
+    parts = item.get("content") or ()
+    return "".join(str(part.get("transcript") or part.get("text") or "") for part in parts if isinstance(part, Mapping))
+
+
+def _items(history: Sequence[Message]) -> Iterable[dict[str, Any]]:
+    """What was said before, as items of a conversation."""
+    for message in history:
+        content = message.get("content")
+        match message["role"]:
+            case "user" if content:
+                yield {"type": "message", "role": "user", "content": [{"type": "input_text", "text": content}]}
+            case "assistant":
+                if content:
+                    yield {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": content}]}
+                for call in message.get("tool_calls") or ():
+                    yield {"type": "function_call", "call_id": call["id"], **call["function"]}
+            case "tool":
+                yield {"type": "function_call_output", "call_id": message["tool_call_id"], "output": content}

@@ -1,0 +1,147 @@
+"""The connection of an engine: one WebSocket that carries JSON, opened once more when it drops.
+
+An engine's conversation lies at the vendor's side. A socket that drops loses it there, not here: another is opened within a second and the
+engine restores what was said. A second loss soon after is an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import aiohttp
+
+from patter_nb.engines.base import EngineEvent
+from patter_nb.errors import ConnectionFailed, MalformedStream, PatterConfigError, RequestTimeout
+from patter_nb.llm.base import Message
+from patter_nb.wire.pool import CONNECT_S, pool
+from patter_nb.wire.refusals import Source, refusal_error, refusal_of
+
+if TYPE_CHECKING:
+    from patter_nb.agent import Agent
+
+__all__ = ["SocketEngine"]
+
+STEADY_S: Final = 10.0
+"""A connection that has held for so long may drop once more."""
+LARGEST_MESSAGE: Final = 16 * 1024 * 1024
+
+
+class SocketEngine(ABC):
+    """Base of the engines that speak JSON over a WebSocket. An engine says where it connects, how it begins, and what messages mean."""
+
+    provider: ClassVar[str]
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._ws: aiohttp.ClientWebSocketResponse | None = None
+        self._agent: Agent | None = None
+        self._said: list[Message] = []
+        self._closed = False
+
+    @abstractmethod
+    async def address(self) -> tuple[str, Mapping[str, str]]:
+        """The URL to connect to, and the headers that go with it."""
+
+    @abstractmethod
+    async def begin(self, agent: Agent, history: Sequence[Message]) -> None:
+        """Say who the agent is and what was said before, on a connection just opened."""
+
+    @abstractmethod
+    def take(self, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
+        """What a message of the vendor's means. Raises a `PatterError` for one that is an error."""
+
+    async def open(self, agent: Agent, history: Sequence[Message]) -> None:
+        """Connect and begin. Raises `ConnectionFailed`, `AuthenticationError` and whatever else the vendor says."""
+        if self._ws is not None and not self._ws.closed:
+            raise PatterConfigError(f"This {type(self).__name__} is open already.", hint="Make one for each session.")
+        self._agent, self._said, self._closed = agent, list(history), False
+        await self._connect()
+
+    async def _connect(self) -> None:
+        assert self._agent is not None
+        url, headers = await self.address()
+        shared, name = pool(), self.source.provider
+        where: dict[str, Any] = {"provider": name, "model": self.source.model}
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                self._ws = await shared.session.ws_connect(
+                    url, headers=headers, proxy=shared.proxy_for(url), max_msg_size=LARGEST_MESSAGE, heartbeat=20.0
+                )
+        except TimeoutError as error:
+            raise RequestTimeout(f"{name} did not answer within {CONNECT_S:g} s.", hint="Try again in a moment.", **where) from error
+        except aiohttp.WSServerHandshakeError as error:
+            told = refusal_of({"message": error.message}, status=error.status, headers=dict(error.headers or {}))
+            raise refusal_error(told, self.source) from error
+        except (aiohttp.ClientError, OSError) as error:
+            hint = "Check the network, and base_url if you set it."
+            raise ConnectionFailed(f"{name} could not be reached: {error or type(error).__name__}.", hint=hint, **where) from error
+        await self.begin(self._agent, self._said)
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        """Send one message; where the connection has just dropped it is lost, and what is to come is restored by `begin`."""
+        if self._ws is None or self._ws.closed:
+            return
+        try:
+            await self._ws.send_str(json.dumps(message, ensure_ascii=False))
+        except (aiohttp.ClientError, ConnectionError):
+            return
+
+    async def events(self) -> AsyncIterator[EngineEvent]:
+        """What the engine does. A connection that drops is opened again once, in the next second."""
+        since = time.monotonic()
+        while not self._closed:
+            async for message in self._messages():
+                for event in self.take(message):
+                    yield event
+            if self._closed:
+                return
+            now = time.monotonic()
+            if now - since < STEADY_S:
+                raise self._lost()
+            since = now
+            for event in self.interrupted():
+                yield event
+            await self._connect()
+
+    async def _messages(self) -> AsyncIterator[Mapping[str, Any]]:
+        ws = self._ws
+        assert ws is not None
+        async for frame in ws:
+            if frame.type is not aiohttp.WSMsgType.TEXT:
+                continue
+            try:
+                message = json.loads(frame.data)
+            except ValueError as error:
+                raise self._malformed(frame.data) from error
+            if not isinstance(message, dict):
+                raise self._malformed(frame.data)
+            yield message
+
+    def interrupted(self) -> Iterable[EngineEvent]:
+        """What ends because the connection dropped."""
+        return ()
+
+    def remember(self, message: Message) -> None:
+        """Keep what was said, to be told again where the connection drops."""
+        self._said.append(message)
+
+    def _malformed(self, text: str) -> MalformedStream:
+        told = f"{self.source.provider} sent a message that is not of its form: {text[:200]!r}"
+        return MalformedStream(told, provider=self.source.provider, model=self.source.model, hint="Is base_url the address of this API?")
+
+    def _lost(self) -> ConnectionFailed:
+        why = "" if self._ws is None or self._ws.close_code is None else f" (code {self._ws.close_code})"
+        told = f"{self.source.provider} closed the connection{why}."
+        hint = "Set the engine again: session.engine = ..., or go on with a pipeline: session.use(engine=None, stt=..., llm=..., tts=...)."
+        return ConnectionFailed(told, provider=self.source.provider, model=self.source.model, hint=hint)
+
+    async def aclose(self) -> None:
+        """End the conversation, and let go of its connection."""
+        self._closed = True
+        if self._ws is not None:
+            await self._ws.close()

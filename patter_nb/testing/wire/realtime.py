@@ -1,0 +1,277 @@
+"""OpenAI's Realtime API as a server on this machine: real sockets, the vendor's messages, sound both ways, and what is said from a script.
+
+From OpenAI's API reference, "Realtime", in its general availability. Whether the person speaks is scripted in milliseconds of the sound
+that was received, so that a test needs no model; the sound itself is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from types import TracebackType
+from typing import Any, TypeAlias
+
+import numpy as np
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from patter_nb.audio.frames import Pcm
+from patter_nb.testing.scripted import Call
+
+__all__ = ["RealtimeServer", "Spoken", "Utterance"]
+
+RATE = 24_000
+MS_BYTES = RATE * 2 // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """The person speaks from `start_ms` to `stop_ms` of the sound; `text` is what is written down, after the answer began if `late`."""
+
+    start_ms: float
+    stop_ms: float
+    text: str
+    late: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """An answer: `text`, with `pcm` (24 kHz) as its sound; without, a hum of 60 ms a character. `paced`: the sound comes as it is heard."""
+
+    text: str
+    pcm: Pcm | None = field(default=None, repr=False)
+    paced: bool = False
+
+    def sound(self) -> Pcm:
+        """The sound."""
+        if self.pcm is not None:
+            return self.pcm
+        at = np.arange(RATE * 60 // 1000 * len(self.text))
+        hum: Pcm = (6000 * np.sin(2 * np.pi * 220 * at / RATE)).astype(np.int16)
+        return hum
+
+
+Reply: TypeAlias = str | Spoken | Call | Sequence[Call | str | Spoken] | Exception
+"""What a response is: words, calls, both; an exception closes the socket in the middle of it."""
+
+
+class RealtimeServer:
+    """Answers on ws://127.0.0.1 as OpenAI does: `replies` in the order in which responses are created, `hears` as the sound comes in.
+
+    `received` holds every message of the client, `heard` its sound (24 kHz), `sessions` what each connection was told of the session.
+    It takes the key "test-key". Leaving the block raises `AssertionError` for replies that nobody asked for.
+    """
+
+    def __init__(self, replies: Iterable[Reply] = (), *, hears: Iterable[Utterance] = (), key: str = "test-key") -> None:
+        self._replies = deque(replies)
+        self._hears = deque(hears)
+        self._key = key
+        self._ids = count(1)
+        self._runner: web.AppRunner | None = None
+        self._open: set[_Conversation] = set()
+        self.received: list[dict[str, Any]] = []
+        self.sessions: list[dict[str, Any]] = []
+        self.heard = bytearray()
+        self.url = ""
+
+    async def __aenter__(self) -> RealtimeServer:
+        app = web.Application()
+        app.router.add_get("/v1/realtime", self._serve)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"ws://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.drop()
+        assert self._runner is not None
+        await self._runner.cleanup()
+        if kind is None and self._replies:
+            raise AssertionError(f"RealtimeServer was not asked for {[*self._replies]}.")
+
+    async def drop(self) -> None:
+        """Close every connection, as a network that fails does."""
+        for conversation in tuple(self._open):
+            await conversation.ws.close(code=WSCloseCode.GOING_AWAY)
+
+    def messages(self, kind: str) -> list[dict[str, Any]]:
+        """What the client sent of this type, in order."""
+        return [message for message in self.received if message["type"] == kind]
+
+    def next_id(self, kind: str) -> str:
+        """An id that nobody has yet."""
+        return f"{kind}_{next(self._ids)}"
+
+    def next_reply(self) -> Reply:
+        """What the next response says."""
+        if not self._replies:
+            raise AssertionError("RealtimeServer was asked for more responses than it has replies.")
+        return self._replies.popleft()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Authorization") != f"Bearer {self._key}":
+            return web.json_response({"error": {"message": "Incorrect API key provided.", "code": "invalid_api_key"}}, status=401)
+        ws = web.WebSocketResponse(max_msg_size=0)
+        await ws.prepare(request)
+        conversation = _Conversation(self, ws, request.query["model"])
+        self._open.add(conversation)
+        try:
+            await conversation.run(self._hears)
+        finally:
+            self._open.discard(conversation)
+        return ws
+
+
+class _Conversation:
+    """One connection."""
+
+    def __init__(self, server: RealtimeServer, ws: web.WebSocketResponse, model: str) -> None:
+        self.ws = ws
+        self._server = server
+        self._model = model
+        self._bytes = 0
+        self._speaking: Utterance | None = None
+        self._response: asyncio.Task[None] | None = None
+        self._response_id = ""
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        if not self.ws.closed:
+            await self.ws.send_json({"type": kind, "event_id": self._server.next_id("event"), **fields})
+
+    async def run(self, hears: deque[Utterance]) -> None:
+        await self.send("session.created", session={"type": "realtime", "model": self._model})
+        try:
+            async for frame in self.ws:
+                if frame.type is WSMsgType.TEXT:
+                    message = frame.json()
+                    self._server.received.append(message)
+                    await self._take(message, hears)
+        finally:
+            if self._response is not None:
+                self._response.cancel()
+
+    async def _take(self, message: dict[str, Any], hears: deque[Utterance]) -> None:
+        match message["type"]:
+            case "session.update":
+                self._server.sessions.append(message["session"])
+                await self.send("session.updated", session=message["session"])
+            case "input_audio_buffer.append":
+                sound = base64.b64decode(message["audio"])
+                self._server.heard += sound
+                self._bytes += len(sound)
+                await self._hear(hears)
+            case "conversation.item.create":
+                item = {"id": self._server.next_id("item"), **message["item"]}
+                await self.send("conversation.item.added", item=item)
+            case "response.create":
+                if self._response is not None and not self._response.done():
+                    await self._error("conversation_already_has_active_response", "There is a response under way.")
+                else:
+                    self._respond(message.get("response") or {})
+            case "response.cancel":
+                if self._response is None or self._response.done():
+                    await self._error("response_cancel_not_active", "There is no response to cancel.")
+                else:
+                    await self._give_up()
+            case "conversation.item.truncate":
+                told = {key: message[key] for key in ("item_id", "content_index", "audio_end_ms")}
+                await self.send("conversation.item.truncated", **told)
+
+    async def _error(self, code: str, message: str) -> None:
+        await self.send("error", error={"type": "invalid_request_error", "code": code, "message": message})
+
+    async def _hear(self, hears: deque[Utterance]) -> None:
+        now_ms = self._bytes / MS_BYTES
+        if self._speaking is None and hears and now_ms >= hears[0].start_ms:
+            self._speaking = hears.popleft()
+            await self._give_up()
+            await self.send("input_audio_buffer.speech_started", audio_start_ms=round(self._speaking.start_ms), item_id=self._next_item())
+        if self._speaking is not None and now_ms >= self._speaking.stop_ms:
+            said, self._speaking = self._speaking, None
+            await self.send("input_audio_buffer.speech_stopped", audio_end_ms=round(said.stop_ms), item_id=self._item)
+            await self.send("input_audio_buffer.committed", item_id=self._item)
+            if not said.late:
+                await self._write_down(said)
+            self._respond({}, written=said if said.late else None)
+
+    def _next_item(self) -> str:
+        self._item = self._server.next_id("item")
+        return self._item
+
+    async def _write_down(self, said: Utterance) -> None:
+        kind = "conversation.item.input_audio_transcription"
+        await self.send(f"{kind}.delta", item_id=self._item, content_index=0, delta=said.text)
+        await self.send(f"{kind}.completed", item_id=self._item, content_index=0, transcript=said.text)
+
+    def _respond(self, asked: dict[str, Any], written: Utterance | None = None) -> None:
+        self._response_id = self._server.next_id("resp")
+        self._response = asyncio.ensure_future(self._answer(self._response_id, asked, written))
+
+    async def _give_up(self) -> None:
+        if self._response is None or self._response.done():
+            return
+        self._response.cancel()
+        await asyncio.wait((self._response,))
+        await self._done("cancelled", [])
+
+    async def _answer(self, id: str, asked: dict[str, Any], written: Utterance | None) -> None:
+        await self.send("response.created", response={"id": id, "status": "in_progress", "metadata": asked.get("metadata")})
+        reply = self._server.next_reply()
+        parts: list[Any] = [reply] if isinstance(reply, (str, Spoken, Call, Exception)) else list(reply)
+        output: list[dict[str, Any]] = []
+        for part in parts:
+            if isinstance(part, Exception):
+                await self.ws.close(code=WSCloseCode.INTERNAL_ERROR)
+                return
+            item = await (self._call(id, part) if isinstance(part, Call) else self._speak(id, part))
+            output.append(item)
+            if written is not None:
+                await self._write_down(written)
+                written = None
+        await self._done("completed", output)
+
+    async def _done(self, status: str, output: list[dict[str, Any]]) -> None:
+        usage = {"total_tokens": 30, "input_tokens": 20, "output_tokens": 10}
+        usage |= {"input_token_details": {"text_tokens": 12, "audio_tokens": 8, "cached_tokens": 4}}  # type: ignore[dict-item]
+        usage |= {"output_token_details": {"text_tokens": 3, "audio_tokens": 7}}  # type: ignore[dict-item]
+        response = {"id": self._response_id, "status": status, "output": output, "usage": usage if status == "completed" else None}
+        await self.send("response.done", response=response)
+
+    async def _speak(self, id: str, part: str | Spoken) -> dict[str, Any]:
+        said = Spoken(part) if isinstance(part, str) else part
+        item: dict[str, Any] = {"id": self._server.next_id("item"), "type": "message", "role": "assistant", "status": "in_progress"}
+        where = {"response_id": id, "item_id": item["id"], "output_index": 0, "content_index": 0}
+        await self.send("response.output_item.added", response_id=id, output_index=0, item=item)
+        sound, words = said.sound().astype("<i2").tobytes(), said.text.split(" ")
+        size = max(2, len(sound) // max(1, len(words)) // 2 * 2)
+        for number, word in enumerate(words):
+            delta = word if number == 0 else f" {word}"
+            await self.send("response.output_audio_transcript.delta", **where, delta=delta)
+            block = sound[number * size : (number + 1) * size if number < len(words) - 1 else None]
+            await self.send("response.output_audio.delta", **where, delta=base64.b64encode(block).decode())
+            if said.paced:
+                await asyncio.sleep(len(block) / 2 / RATE)
+        await self.send("response.output_audio_transcript.done", **where, transcript=said.text)
+        done = {**item, "status": "completed", "content": [{"type": "output_audio", "transcript": said.text}]}
+        await self.send("response.output_item.done", response_id=id, output_index=0, item=done)
+        return done
+
+    async def _call(self, id: str, call: Call) -> dict[str, Any]:
+        """A call, whose name is in the item and not in the events of its arguments."""
+        arguments = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
+        item = {"id": self._server.next_id("item"), "type": "function_call", "call_id": self._server.next_id("call"), "name": call.name}
+        where = {"response_id": id, "item_id": item["id"], "output_index": 0}
+        await self.send("response.output_item.added", response_id=id, output_index=0, item={**item, "arguments": ""})
+        half = len(arguments) // 2
+        for piece in (arguments[:half], arguments[half:]):
+            await self.send("response.function_call_arguments.delta", **where, call_id=item["call_id"], delta=piece)
+        await self.send("response.function_call_arguments.done", **where, call_id=item["call_id"], arguments=arguments)
+        done = {**item, "arguments": arguments, "status": "completed"}
+        await self.send("response.output_item.done", response_id=id, output_index=0, item=done)
+        return done

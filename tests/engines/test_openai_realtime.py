@@ -1,0 +1,255 @@
+"""OpenAI's speech to speech in a session: heard, answered, interrupted, given tools, swapped, and broken, over real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from talking import bodies, until
+
+from patter_nb.audio.frames import FRAME_SAMPLES
+from patter_nb.console.inbox import Sound
+from patter_nb.console.transport import ConsoleTransport, ListenBy
+from patter_nb.engines.openai import OpenAIRealtime
+from patter_nb.errors import AuthenticationError, ConnectionFailed, PatterConfigError
+from patter_nb.events import StageFailed, TurnWords
+from patter_nb.patter import Patter
+from patter_nb.session import Session
+from patter_nb.testing import Call, ScriptedLLM
+from patter_nb.testing.wire.realtime import RealtimeServer, Spoken, Utterance
+from patter_nb.transports.base import Played
+
+LONG = "Ships came here from the north and from the south, and each of them was painted by the captain."
+
+
+class Page:
+    """A person at a page: sound goes in frame by frame, and what is sent to be played is kept."""
+
+    def __init__(self) -> None:
+        self.transport = ConsoleTransport()
+        self.blocks: list[Any] = []
+        self.flushed = 0
+        self._seq = 0
+
+    def play(self, block: Any, rate: int) -> None:
+        self.blocks.append(block)
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+    def speak(self, ms: int) -> None:
+        """So much sound of the microphone."""
+        for _ in range(ms // 40):
+            self.transport.offer(Sound(self._seq, 1, self._seq * 20.0, np.full(2 * FRAME_SAMPLES, 500, np.int16), sender="page"))
+            self._seq += 2
+
+    def played(self, samples: int) -> None:
+        """So much of the agent's sound was heard."""
+        self.transport.offer(Played(samples))
+
+    @property
+    def sent(self) -> int:
+        return sum(len(block.pcm) for block in self.blocks)
+
+
+@asynccontextmanager
+async def talking_with(server: RealtimeServer, **parts: Any) -> AsyncIterator[tuple[Session, Page]]:
+    page = Page()
+    engine = OpenAIRealtime("test-key", base_url=server.url)
+    async with Patter().serve(Patter().agent("Be brief.", engine=engine, **parts), transport=page.transport, name="engine") as session:
+        page.transport.offer(ListenBy(page))
+        yield session, page
+
+
+async def heard_all(session: Session, page: Page) -> None:
+    """Wait until the newest turn has ended, and hear all of it."""
+    await until(lambda: session.turns and session.turns[-1].status != "running")
+    page.played(page.sent)
+    await until(lambda: session.turns[-1].heard_text)
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_what_is_said_is_answered_aloud(late: bool) -> None:
+    async with RealtimeServer(["It is sunny."], hears=[Utterance(200, 1000, "How is the weather?", late)]) as server:
+        async with talking_with(server) as (session, page):
+            page.speak(1200)
+            await heard_all(session, page)
+            (turn,) = session.turns
+    assert (turn.source, turn.user_text, turn.agent_text) == ("speech", "How is the weather?", "It is sunny.")
+    assert turn.heard_text == "It is sunny."
+    assert (turn.provider, turn.model, turn.status) == ("openai", "gpt-realtime-mini", "completed")
+    assert turn.usage == {"input_tokens": 16, "output_tokens": 10, "cache_read_tokens": 4}
+    assert session.history == ({"role": "user", "content": "How is the weather?"}, {"role": "assistant", "content": "It is sunny."})
+    assert page.sent == pytest.approx(24_000 * 0.06 * len("It is sunny."), abs=2)
+    assert len(server.heard) == pytest.approx(1200 * 48, rel=0.02)
+    assert bool(bodies(session, TurnWords)) is late
+
+
+async def test_typed_words_are_answered_aloud_and_greeting_comes_first() -> None:
+    async with RealtimeServer(["Welcome.", "Yes."]) as server:
+        async with talking_with(server, first_message="Welcome.") as (session, page):
+            await heard_all(session, page)
+            turn = await session.ask("Anybody?")
+            assert (turn.agent_text, turn.source) == ("Yes.", "typed")
+            await heard_all(session, page)
+    assert [turn.source for turn in session.turns] == ["greeting", "typed"]
+    assert "word for word" in server.messages("response.create")[0]["response"]["instructions"]
+
+
+async def test_tools_are_called_and_their_results_answered() -> None:
+    def get_weather(city: str) -> str:
+        """Tell the weather in a city."""
+        return f"Sunny in {city}."
+
+    replies = [[Call("get_weather", {"city": "Rome"}), Call("get_weather", {"city": "Oslo"})], "Sunny in both."]
+    async with RealtimeServer(replies, hears=[Utterance(100, 500, "Rome and Oslo?")]) as server:
+        async with talking_with(server, tools=[get_weather]) as (session, page):
+            page.speak(700)
+            await heard_all(session, page)
+            (turn,) = session.turns
+    assert [(call.name, call.arguments, call.result) for call in turn.tool_calls] == [
+        ("get_weather", {"city": city}, f"Sunny in {city}.") for city in ("Rome", "Oslo")
+    ]
+    assert turn.agent_text == "Sunny in both."
+    outputs = [message["item"] for message in server.messages("conversation.item.create")]
+    assert [item["output"] for item in outputs] == ["Sunny in Rome.", "Sunny in Oslo."]
+    assert server.sessions[0]["tools"][0]["parameters"]["required"] == ["city"]
+    assert [message["role"] for message in session.history] == ["user", "assistant", "tool", "tool", "assistant"]
+
+
+async def test_speaking_into_an_answer_truncates_it_where_it_was_heard() -> None:
+    hears = [Utterance(100, 500, "Tell me of the ships."), Utterance(1500, 2000, "Stop, please.")]
+    async with RealtimeServer([Spoken(LONG), "All right."], hears=hears) as server:
+        async with talking_with(server) as (session, page):
+            page.speak(700)
+            await until(lambda: page.sent >= 24_000 * 3)
+            page.played(48_000)
+            await until(lambda: session.state == "speaking")
+            page.speak(1500)
+            await until(lambda: len(session.turns) == 2)
+            await heard_all(session, page)
+            first, second = session.turns
+            assert page.flushed == 1
+    assert (first.status, second.agent_text, second.user_text) == ("interrupted", "All right.", "Stop, please.")
+    assert LONG.startswith(first.heard_text)
+    assert 10 < len(first.heard_text) < len(LONG) / 2
+    (truncated,) = server.messages("conversation.item.truncate")
+    assert truncated["audio_end_ms"] == 2000
+    assert session.history[1]["content"] == first.heard_text
+
+
+async def test_a_conversation_moves_from_a_pipeline_to_an_engine_and_back() -> None:
+    async with RealtimeServer(["From the engine."]) as server:
+        page = Page()
+        agent = Patter().agent("Be brief.", llm=ScriptedLLM(["From the model.", "And back."]))
+        async with Patter().serve(agent, transport=page.transport, name="moving") as session:
+            page.transport.offer(ListenBy(page))
+            await session.ask("one")
+            session.use(engine=OpenAIRealtime("test-key", base_url=server.url))
+            await until(lambda: len(server.messages("conversation.item.create")) == 2)
+            assert (await session.ask("two")).agent_text == "From the engine."
+            with pytest.raises(PatterConfigError, match=r"engine=None, stt="):
+                session.llm = ScriptedLLM([])
+            await heard_all(session, page)
+            session.use(engine=None)
+            assert (await session.ask("three")).agent_text == "And back."
+            told = [(message["role"], message["content"]) for message in session.history]
+    assert told == [
+        *(("user", "one"), ("assistant", "From the model.")),
+        *(("user", "two"), ("assistant", "From the engine.")),
+        *(("user", "three"), ("assistant", "And back.")),
+    ]
+    restored = [message["item"]["content"][0]["text"] for message in server.messages("conversation.item.create")]
+    assert restored == ["one", "From the model.", "two"]
+
+
+async def test_a_socket_that_drops_is_opened_again_with_what_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("patter_nb.engines.socket.STEADY_S", 0.0)
+    async with RealtimeServer(["One.", "Two."]) as server:
+        async with talking_with(server) as (session, page):
+            assert (await session.ask("first")).agent_text == "One."
+            await heard_all(session, page)
+            await server.drop()
+            await until(lambda: len(server.sessions) == 2)
+            assert (await session.ask("second")).agent_text == "Two."
+            assert not bodies(session, StageFailed)
+    texts = [message["item"]["content"][0]["text"] for message in server.messages("conversation.item.create")]
+    assert texts == ["first", "first", "One.", "second"]
+
+
+async def test_a_socket_that_drops_again_at_once_is_an_error_and_the_session_goes_on_with_another() -> None:
+    async with RealtimeServer([[Spoken("Half a"), ConnectionError()]]) as server:
+        async with talking_with(server) as (session, page):
+            turn = await session.ask("go")
+            assert (turn.status, type(turn.error)) == ("failed", ConnectionFailed)
+            assert "session.use(engine=None" in str(turn.error)
+            page.played(page.sent)
+            await until(lambda: session.state == "ready")
+            session.use(engine=None, llm=ScriptedLLM(["Still here."]))
+            assert (await session.ask("And now?")).agent_text == "Still here."
+
+
+async def test_a_wrong_key_is_told_before_the_session_is_live() -> None:
+    async with RealtimeServer(key="another") as server:
+        with pytest.raises(AuthenticationError, match="OPENAI_API_KEY"):
+            async with talking_with(server):
+                pass
+
+
+async def test_another_prompt_is_told_to_the_engine_that_runs() -> None:
+    async with RealtimeServer([]) as server:
+        async with talking_with(server) as (session, _):
+            session.system_prompt = "Be long."
+            await until(lambda: len(server.sessions) == 2)
+    assert [told["instructions"] for told in server.sessions] == ["Be brief.", "Be long."]
+
+
+def test_seed_row_05_a_model_beside_an_engine_is_ignored_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    from patter_nb import patter
+
+    patter._warn_of_llm.cache_clear()
+    engine, llm = OpenAIRealtime("test-key"), ScriptedLLM([])
+    agents = [Patter().agent(engine=engine, llm=llm) for _ in range(3)]
+    assert sum("llm= is ignored" in record.message for record in caplog.records) == 1
+    assert agents[0].llm is llm
+    assert agents[0].parts() == {"engine": "openai gpt-realtime-mini"}
+
+
+def test_a_key_is_needed_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(PatterConfigError, match="OPENAI_API_KEY"):
+        OpenAIRealtime()
+    assert "test-key" not in repr(OpenAIRealtime("test-key"))
+    with pytest.raises(TypeError, match="Did you mean voice="):
+        OpenAIRealtime("test-key", voce="alloy")
+
+
+async def test_every_message_is_one_of_the_vendors_own_types() -> None:
+    from openai.types.realtime import RealtimeClientEvent
+    from pydantic import TypeAdapter
+
+    def get_weather(city: str) -> str:
+        """Tell the weather in a city."""
+        return "Sunny."
+
+    hears = [Utterance(100, 400, "Rome?"), Utterance(900, 1200, "Stop.")]
+    async with RealtimeServer(["Hello.", [Call("get_weather", {"city": "Rome"})], Spoken(LONG), "Yes."], hears=hears) as server:
+        async with talking_with(server, tools=[get_weather], first_message="Hello.") as (session, page):
+            await heard_all(session, page)
+            page.speak(500)
+            await until(lambda: len(session.turns) == 2 and page.sent > 48_000)
+            page.played(30_000)
+            await until(lambda: session.state == "speaking")
+            page.speak(900)
+            await until(lambda: len(session.turns) == 3)
+            await heard_all(session, page)
+    adapter: TypeAdapter[Any] = TypeAdapter(RealtimeClientEvent)
+    kinds = {type(adapter.validate_python(message)).__name__ for message in server.received}
+    assert len(kinds) >= 4
