@@ -61,11 +61,12 @@ class KeptClient:
     async def _keep(self, loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient) -> None:
         try:
             await loop.create_future()  # until this is cancelled
-        finally:
+        except asyncio.CancelledError:  # nothing else ends it but the end of the process, when nothing can be awaited any more
             kept = self._kept.get(loop)
             if kept is not None and kept.client is client:
                 del self._kept[loop]
             await client.aclose()
+            raise
 
     async def aclose(self) -> None:
         """Close the connections of this loop; those of requests under way when they end."""

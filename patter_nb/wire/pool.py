@@ -7,6 +7,7 @@ loop does: a task of the loop holds it, and closes the connections when the loop
 from __future__ import annotations
 
 import asyncio
+import atexit
 from collections.abc import Coroutine
 from contextlib import suppress
 from functools import cache
@@ -50,8 +51,9 @@ class Pool:
     async def _keep(self) -> None:
         try:
             await asyncio.get_running_loop().create_future()  # until the loop ends
-        finally:
+        except asyncio.CancelledError:
             await self.session.close()
+            raise
 
     @property
     def is_closed(self) -> bool:
@@ -83,6 +85,13 @@ class Pool:
             with suppress(asyncio.CancelledError):
                 await task
         await self.session.close()  # the keeper may never have begun
+
+
+@atexit.register
+def _leave() -> None:
+    """The process ends with loops that were never closed, as a notebook's is: connections go with it, and nobody has to be told."""
+    for left in _pools.values():
+        left.session.detach()
 
 
 def pool() -> Pool:

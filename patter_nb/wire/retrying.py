@@ -45,23 +45,25 @@ class Retrying:
 
 
 def asked_wait_s(headers: Mapping[str, str], details: tuple[Mapping[str, Any], ...] = ()) -> float | None:
-    """How long a vendor asks to wait, in seconds, None where it does not say: the longest of what applies.
+    """How long a vendor asks to wait, in seconds, None where it does not say.
 
-    Of the limits that are about to be reset those count that are used up; where nothing says which are, all.
+    What it asks for in so many words goes first. Else it is the longest of the limits that are about to be reset: of those that are used
+    up, or, where nothing says which are, of all.
 
-    >>> asked_wait_s({"Retry-After": "2", "x-ratelimit-reset-tokens": "6m0s", "x-ratelimit-remaining-tokens": "90"})
+    >>> asked_wait_s({"Retry-After": "2", "x-ratelimit-reset-tokens": "6m0s", "x-ratelimit-remaining-tokens": "0"})
     2.0
     """
     given = {name.lower(): value for name, value in headers.items()}
-    waits = [_milliseconds(given.get("retry-after-ms")), _retry_after(given.get("retry-after"))]
-    waits += [seconds_of(str(item["retryDelay"])) for item in details if "retryDelay" in item]
+    asked = [_milliseconds(given.get("retry-after-ms")), _retry_after(given.get("retry-after"))]
+    asked += [seconds_of(str(item["retryDelay"])) for item in details if "retryDelay" in item]
     resets = {name.removeprefix(_RESET): seconds_of(value) for name, value in given.items() if name.startswith(_RESET)}
     left = {name: given.get(f"x-ratelimit-remaining-{name}") for name in resets}
-    waits += [seconds for name, seconds in resets.items() if left[name] is not None and _is_used_up(left[name])]
-    found = [seconds for seconds in waits if seconds is not None]
-    if not found:
-        found = [seconds for name, seconds in resets.items() if seconds is not None and left[name] is None]
-    return max(found, default=None)
+    used_up = [seconds for name, seconds in resets.items() if left[name] is not None and _is_used_up(left[name])]
+    unknown = [seconds for name, seconds in resets.items() if left[name] is None]
+    for waits in (asked, used_up, unknown):
+        if found := [seconds for seconds in waits if seconds is not None]:
+            return max(found)
+    return None
 
 
 def seconds_of(text: str) -> float | None:

@@ -19,6 +19,7 @@ from patter_nb.wire.retrying import Retrying, asked_wait_s
         ({"Retry-After": "3"}, 3.0),
         ({"retry-after-ms": "250"}, 0.25),
         ({"retry-after": "1", "retry-after-ms": "1500"}, 1.5),
+        ({"retry-after": "1", "x-ratelimit-reset-tokens": "6m0s", "x-ratelimit-remaining-tokens": "0"}, 1.0),
         ({"retry-after": "in a while"}, None),
         ({"x-ratelimit-reset-tokens-minute": "2.5"}, 2.5),
         ({"x-ratelimit-reset-requests": "350ms", "x-ratelimit-reset-tokens": "1m2.5s"}, 62.5),

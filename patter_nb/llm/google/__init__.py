@@ -92,7 +92,7 @@ class _Event(Struct, rename="camel"):
 
 
 class GoogleDecoder(Decoder[_Event]):
-    """Events of generateContent to chunks; the connection's end ends it, once there was a finishReason."""
+    """Events of generateContent to chunks. One with a finishReason and a count ends it; else, after a reason, the connection's end does."""
 
     event: ClassVar[Any] = _Event
 
@@ -118,6 +118,7 @@ class GoogleDecoder(Decoder[_Event]):
             raise MalformedStream(told, provider=self.source.provider, model=self.source.model, hint=hint)
         if candidate.finish_reason is not None:
             self.finish_reason = finish_of(candidate.finish_reason, _FINISHES)
+            self.ended = event.usage_metadata is not None  # the last event has both; a connection that stays open keeps nobody waiting
         return chunks
 
     def _chunks(self, part: _Part) -> Iterable[LLMChunk]:
