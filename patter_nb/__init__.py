@@ -40,6 +40,10 @@ _HOMES = {
     "patter_nb.tools.signature": ("ToolContext",),
     "patter_nb.stt.moonshine": ("MoonshineSTT",),
     "patter_nb.stt.whisper": ("WhisperSTT",),
+    "patter_nb.stt.deepgram": ("DeepgramSTT",),
+    "patter_nb.stt.openai_transcribe": ("OpenAITranscribeSTT",),
+    "patter_nb.stt.assemblyai": ("AssemblyAISTT",),
+    "patter_nb.stt.cartesia": ("CartesiaSTT",),
     "patter_nb.tts.piper": ("PiperTTS",),
     "patter_nb.tts.openai": ("OpenAITTS",),
     "patter_nb.tts.elevenlabs": ("ElevenLabsTTS",),
@@ -75,14 +79,17 @@ __all__ = [
     "Agent",
     "AllProvidersFailed",
     "AnthropicLLM",
+    "AssemblyAISTT",
     "AudioError",
     "AuthenticationError",
     "BadRequest",
+    "CartesiaSTT",
     "CartesiaTTS",
     "CerebrasLLM",
     "ConnectionFailed",
     "ContentFiltered",
     "ContextTooLong",
+    "DeepgramSTT",
     "DefaultToolExecutor",
     "ElevenLabsTTS",
     "EnergyVAD",
@@ -107,6 +114,7 @@ __all__ = [
     "OpenAILLMProvider",
     "OpenAIRealtime",
     "OpenAITTS",
+    "OpenAITranscribeSTT",
     "Patter",
     "PatterConfigError",
     "PatterError",
@@ -185,7 +193,11 @@ if TYPE_CHECKING:
     from patter_nb.patter import Patter, Serving
     from patter_nb.pipeline.endpointing import TurnTaking
     from patter_nb.session import Session
+    from patter_nb.stt.assemblyai import AssemblyAISTT
+    from patter_nb.stt.cartesia import CartesiaSTT
+    from patter_nb.stt.deepgram import DeepgramSTT
     from patter_nb.stt.moonshine import MoonshineSTT
+    from patter_nb.stt.openai_transcribe import OpenAITranscribeSTT
     from patter_nb.stt.whisper import WhisperSTT
     from patter_nb.tools.executor import DefaultToolExecutor
     from patter_nb.tools.signature import ToolContext
