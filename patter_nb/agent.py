@@ -270,6 +270,8 @@ def _expect_stage(name: str, value: object, methods: tuple[str, ...]) -> None:
     missing = [method for method in methods if not callable(getattr(value, method, None))]
     if missing:
         what = f"an object with {', '.join(methods)}"
+        if name == "llm" and isinstance(value, str):
+            what = f"the object: OpenAILLM(model={value!r}), or another vendor's"
         raise PatterConfigError(f"{name} is {type(value).__name__}, which has no {' and no '.join(missing)}.", hint=f"Pass {what}.")
 
 

@@ -73,7 +73,8 @@ class PatterError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}" if self.hint else self.message
+        ends = "" if self.message.rstrip().endswith((".", "!", "?", ":", "…")) else "."
+        return f"{self.message}{ends} {self.hint}" if self.hint else self.message
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
         from patter_nb.display import mimebundle
@@ -165,7 +166,7 @@ class MissingExtra(PatterError, ImportError):
 
     def __init__(self, extra: str, package: str, needed_for: str) -> None:
         message = f"{needed_for} needs the package {package}, which is not installed."
-        super().__init__(message, hint=f'Run: pip install "patter-nb[{extra}]"')
+        super().__init__(message, hint=f'Run: pip install "patter-nb[{extra}]" (in a clone: pip install -e ".[{extra}]")')
         self.extra = extra
         self.package = package
         self.needed_for = needed_for

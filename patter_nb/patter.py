@@ -209,7 +209,7 @@ def _default_llm() -> LLMProvider:
         return LocalLLM()
     hint = (
         f"Set the key of a provider: {KEYS[0]} is enough; with another ({', '.join(KEYS[1:-2])}, {' or '.join(KEYS[-2:])}) pass its llm=. "
-        'Without a key: llm=LocalLLM() after pip install "patter-nb[local]" and patter-nb download, '
+        'Without a key: llm=LocalLLM() after pip install "patter-nb[local]" (in a clone: -e ".[local]") and patter-nb download, '
         "llm=ScriptedLLM([...]) from patter_nb.testing for a test, or on_message=your_function."
     )
     raise PatterConfigError("The agent has no language model.", hint=hint)

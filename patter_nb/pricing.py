@@ -40,6 +40,10 @@ class Prices:
         named = [(provider, model, rates) for provider, models in (own or {}).items() for model, rates in _items(models)]
         self._own = {(provider, model): _checked(provider, model, rates) for provider, model, rates in named}
 
+    def has_own(self, provider: str, model: str | None) -> bool:
+        """Whether there is a price of one's own for this model, which holds also where it would be free."""
+        return (provider, model) in self._own
+
     def cost(self, usage: LLMChunk, provider: str, model: str | None) -> Decimal | None:
         """USD for a count of tokens of this model of this provider, None where they have no price."""
         if model is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
+import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Literal, TypeVar, overload
 from weakref import WeakSet
@@ -11,7 +13,18 @@ from patter_nb.agent import PARTS, Agent, describe_change
 from patter_nb.conductor import Conductor
 from patter_nb.doctor import Report, examine
 from patter_nb.errors import PatterConfigError, RequestTimeout
-from patter_nb.events import AgentChanged, Event, LLMChunked, SessionState, SessionStopped, TurnEnded, TurnHeard, TurnOffered, TurnStarted
+from patter_nb.events import (
+    AgentChanged,
+    Event,
+    LLMChunked,
+    SessionState,
+    SessionStopped,
+    StageFailed,
+    TurnEnded,
+    TurnHeard,
+    TurnOffered,
+    TurnStarted,
+)
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMChunk, LLMProvider, Message
 from patter_nb.llm.on_message import OnMessage, OnMessageLLM
@@ -24,10 +37,15 @@ from patter_nb.transports.base import Accept, Transport, TransportInput, Typed
 from patter_nb.turns import ToolCall, Turn, Turns
 from patter_nb.vad import with_ears
 
+logger = logging.getLogger("patter_nb")
+
 Result = TypeVar("Result")
 
 _sessions: WeakSet[Session] = WeakSet()
 """Every session made here and still kept, so that two live ones do not share ears."""
+
+
+_OWN = ("name", "turns", "transport", "face")
 
 
 def _part(name: str, doc: str) -> property:
@@ -52,7 +70,14 @@ class Session:
         self.face: object = None
         """What shows the session live, once it is shown."""
         self._conductor.log.add_fold(self.turns.fold)
+        self._conductor.log.subscribe(self._tell_unseen)
         _sessions.add(self)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name.startswith("_") or hasattr(type(self), name) or name in _OWN):
+            near = difflib.get_close_matches(name, [*PARTS, "on_message"], n=1)
+            raise AttributeError(f"A session has no {name!r} to set." + (f" Did you mean {near[0]}?" if near else ""))
+        object.__setattr__(self, name, value)
 
     @property
     def agent(self) -> Agent:
@@ -120,6 +145,11 @@ class Session:
             await self._conductor.start()
         finally:
             self._started.set()
+
+    def _tell_unseen(self, event: Event) -> None:
+        """Where nothing shows the session, what fails in it is at least said."""
+        if isinstance(event.body, StageFailed) and self.face is None:
+            logger.warning("session %s: %s failed: %s", self.name, event.body.stage, event.body.error)
 
     def on_closed(self, act: Callable[[], object]) -> None:
         """Call `act` once the session is closed."""

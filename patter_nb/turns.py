@@ -82,11 +82,12 @@ class LLMRequest:
     def cost(self) -> Decimal | None:
         """USD: zero for what runs here, None where the price, or what was used, is not known."""
         usage = self.usage
+        counted = usage is not None and (usage.input_tokens is not None or usage.output_tokens is not None)
+        if usage is not None and counted and self.prices.has_own(*self.answered_by):
+            return self.prices.cost(usage, *self.answered_by)
         if not self.costs or (usage is not None and usage.provider in RUNS_HERE):
             return Decimal(0)
-        if usage is None or (usage.input_tokens is None and usage.output_tokens is None):
-            return None
-        return self.prices.cost(usage, *self.answered_by)
+        return self.prices.cost(usage, *self.answered_by) if usage is not None and counted else None
 
     @property
     def usage(self) -> LLMChunk | None:
@@ -137,10 +138,17 @@ class Turn:
     _pieces: dict[int, str] = field(default_factory=dict, repr=False)
     _fillers: set[int] = field(default_factory=set, repr=False)
     _marks: dict[str, float] = field(default_factory=dict, repr=False)
+    _settled: bool = field(default=False, repr=False)
 
     def __repr__(self) -> str:
         said = f"{self.user_text!r:.60} -> " if self.user_text else ""
-        return f"<Turn {self.id} {self.status}: {said}{self.agent_text!r:.80}>"
+        failed = f", {type(self.error).__name__}: {self.error}" if self.error is not None else ""
+        return f"<Turn {self.id} {self.status}: {said}{self.agent_text!r:.80}{failed}>"
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is known how much of it was heard."""
+        return self._settled
 
     @property
     def provider(self) -> str | None:
@@ -265,7 +273,7 @@ class Turns(Sequence[Turn]):
             case TurnEnded(status, error):
                 turn.status, turn.error = status, error
             case TurnHeard(text, interrupted):
-                turn.heard_text = text
+                turn.heard_text, turn._settled = text, True
                 if interrupted and turn.status == "completed":
                     turn.status = "interrupted"
 

@@ -51,5 +51,5 @@ def tokens(usage: dict[str, int]) -> str:
     'tokens 1,212 in, 34 out, 900 cache read'
     """
     names = {"input_tokens": "in", "output_tokens": "out"}
-    told = [f"{number:,} {names.get(name, name.removesuffix('_tokens').replace('_', ' '))}" for name, number in usage.items()]
-    return f"tokens {', '.join(told)}" if told else "tokens not told"
+    told = [f"{number:,} {names.get(name, name.removesuffix('_tokens').replace('_', ' '))}" for name, number in usage.items() if number]
+    return f"tokens {', '.join(told)}" if told else "no tokens" if usage else "tokens not told"

@@ -68,7 +68,12 @@ def _source(turn: Turn) -> str:
 
 
 def _heard(turn: Turn) -> tuple[str, str]:
-    """What was heard of the answer, and the rest. A text that the heard one does not begin is shown whole after it."""
+    """What was heard of the answer, and the rest. A text that the heard one does not begin is shown whole after it.
+
+    As long as it sounds it counts as heard: what is shown stays as it is, and should not say for good what is over in a moment.
+    """
+    if turn.status in ("completed", "failed") and not turn.is_settled:
+        return turn.agent_text, ""
     if turn.agent_text.startswith(turn.heard_text):
         return turn.heard_text, turn.agent_text[len(turn.heard_text) :].strip()
     return turn.heard_text, turn.agent_text
@@ -83,8 +88,8 @@ def _notes(turn: Turn) -> list[str]:
             return ["came too late to be answered unasked: await session.accept(turn) answers it"]
         case "running":
             return ["still running"]
-        case "completed" if rest and not heard:
-            return ["not heard yet"]
+        case "completed" | "failed" if heard and not turn.is_settled:
+            return ["still being spoken when this was shown"]
     return ["the rest was not heard" if heard else "never heard"] if rest else []
 
 
@@ -176,7 +181,7 @@ def _said(heard: str, rest: str, room: Room, *, never: bool) -> Html:
     """Ink and ghost in one run of text, so that a right-to-left answer stays one. What will `never` be heard is struck where styles are."""
     ink, unseen = shorten(heard, room.line)
     ghost, more = shorten(rest, room.line)
-    unheard = [" ", tag("s" if never else "em", ghost), left_out(more)] if rest else []
+    unheard = [*([" "] if heard else []), tag("s" if never else "em", ghost), left_out(more)] if rest else []
     return tag("bdi", ink, left_out(unseen), *unheard)
 
 

@@ -225,8 +225,8 @@ def test_turn_shows_the_borders_of_its_chunks() -> None:
 
 def test_what_is_still_to_be_heard_is_not_struck() -> None:
     turn = samples.only([told for told in samples.typed() if not isinstance(told[2], TurnHeard)])
-    assert "<em>Fifteen minutes, starting now.</em>" in page(turn)
-    assert "not heard yet" in read(turn)
+    assert "<bdi>Fifteen minutes, starting now.</bdi>" in page(turn)
+    assert "still being spoken when this was shown" in read(turn)
 
 
 def test_turn_tells_who_answered_what_it_took_and_cost() -> None:

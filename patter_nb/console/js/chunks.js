@@ -84,6 +84,7 @@ export function chunksPanel(store) {
       count = turn.chunks.length;
       fold();
     }
+    if (turn.status !== "running") for (const chunk of standing.slice(-TINTED)) chunk.classList.remove("patter-new");
     quiet.hidden = true;
     const away = count - standing.length;
     folded.hidden = away === 0;

@@ -13,10 +13,13 @@ const NEAR = 8;
  */
 export function follow(scroller) {
   let atEnd = true;
+  let height = scroller.clientHeight;
   const look = () => {
+    if (scroller.clientHeight !== height) return; // it was resized, not scrolled by a reader
     atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
   };
   const stay = () => {
+    height = scroller.clientHeight;
     if (atEnd) scroller.scrollTop = scroller.scrollHeight;
   };
   scroller.addEventListener("scroll", look, { passive: true });

@@ -27,6 +27,8 @@ import { Trouble } from "./trouble.js";
  * @typedef {{kind: string, [name: string]: unknown}} Message
  */
 const LOOK_MS = 200;
+/** Stages of which a turn that is completed shows that they work again. */
+const MENDED = new Set(["llm", "engine", "stt", "tts"]);
 
 export class ConsoleStore {
   #screen;
@@ -187,7 +189,17 @@ export class ConsoleStore {
       this.#arrived(this.picture.turns.slice(turns));
       trimTurns(this.picture);
     }
+    this.#healed();
     if (this.picture.faults.length > faults || this.picture.state === "stopped") this.waiting = [];
+  }
+
+  /** Once a turn has gone well, what an earlier one failed of is mended, or was no matter. */
+  #healed() {
+    const { turns, faults } = this.picture;
+    const newest = turns.at(-1);
+    if (newest?.status !== "completed") return;
+    const past = faults.filter(({ turn, stage }) => turn !== null && turn < newest.id && MENDED.has(stage));
+    this.trouble.putAway(past.map(({ id }) => id));
   }
 
   /** @param {Record<string, unknown>} content */

@@ -111,6 +111,11 @@ export class Talk {
       store.report({ stage: "console", type: "Disconnected", message: "Nobody reads it: the kernel of this conversation is gone.", hint });
       return false;
     }
+    if (store.picture.state === "stopped") {
+      const hint = "Run the cell that serves it again. What you typed is still in the box.";
+      store.report({ stage: "console", type: "Session over", message: "Nobody reads it: this session is over.", hint });
+      return false;
+    }
     const said = text.trim();
     store.wait(said);
     this.#typing = Promise.all([this.#typing, this.#wakeForAnswer()]).then(() => store.tell({ kind: "typed", text: said }));
@@ -129,17 +134,29 @@ export class Talk {
   }
 
   sendExample() {
+    if (this.#isDeaf()) return;
     void this.#wakeForAnswer();
     this.#store.tell({ kind: "example" });
   }
 
   /** @param {File} file */
   async sendFile(file) {
+    if (this.#isDeaf()) return;
     void this.#wakeForAnswer();
     await this.#guard(async () => this.#send(file.name, await decodeRecording(file)), `“${file.name}” cannot be sent.`);
   }
 
   // --- what is behind them
+
+  /** Whether a recording would not be heard, which is then said. */
+  #isDeaf() {
+    const { muted } = this.#store.picture;
+    if (muted) {
+      const message = "The microphone is muted, and a recording would not be heard either.";
+      this.#store.report({ stage: "recording", type: "Not sent", message, hint: "Press Mute once more, and send it again." });
+    }
+    return muted;
+  }
 
   /** @param {string} [deviceId] */
   async #open(deviceId) {
@@ -172,7 +189,8 @@ export class Talk {
     this.#facts.follow();
     const { microphone, live, picture } = this.#store;
     const { muted, half_duplex } = picture;
-    const isOver = !live || picture.state === "stopped";
+    const { hears, engine } = picture.runs;
+    const isOver = !live || picture.state === "stopped" || (hears === null && !engine);
     if (isOver && (microphone.state === "open" || microphone.state === "opening")) this.#microphone.close();
     if (muted !== this.#muted) this.#engine.setMuted(this.#id, (this.#muted = muted));
     if (half_duplex !== this.#halfDuplex) this.#engine.setHalfDuplex(this.#id, (this.#halfDuplex = half_duplex));

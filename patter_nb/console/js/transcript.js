@@ -26,7 +26,8 @@ export function transcriptPanel({ store, talk }) {
   const partialRow = speechRow("you", partial);
   partialRow.classList.add("patter-partial");
   const waiting = make("div", { class: "patter-waiting" });
-  body.append(hello.element, earlier, list, waiting, partialRow);
+  const over = make("p", { class: "patter-quiet", hidden: true }, "This session is over. Run the cell that serves it again to go on.");
+  body.append(hello.element, earlier, list, waiting, partialRow, over);
   const end = follow(body);
   /** @type {Map<number, TurnRow>} */
   const rows = new Map();
@@ -65,6 +66,7 @@ export function transcriptPanel({ store, talk }) {
     earlier.hidden = older === 0;
     setText(earlier, `Show ${asCount(older, "earlier turn")}`);
     showAhead();
+    over.hidden = store.picture.state !== "stopped";
     hello.update();
     end.stay();
     if (frame === 0 && [...rows.values()].some((row) => row.follows)) {

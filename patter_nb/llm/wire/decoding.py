@@ -128,7 +128,7 @@ class Decoder(ABC, Generic[Event]):
 
     def _usage_chunk(self) -> LLMChunk:
         usage = self.usage
-        untold = usage.input is None and usage.output is None
+        untold = not (usage.input or usage.output or usage.cache_read or usage.cache_write)
         if untold:
             usage = Usage(*(max(1, chars // _CHARS_A_TOKEN) for chars in (self._request_chars, self._chars)))
         return LLMChunk(

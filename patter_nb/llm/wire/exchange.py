@@ -152,7 +152,8 @@ class Exchange:
             told = f"{name} did not answer within {self._timeout.sock_read:g} s."
             raise RequestTimeout(told, hint="Try again in a moment, or raise timeout_s.", provider=name, model=model) from error
         except (aiohttp.ClientError, OSError) as error:
-            told = f"{name} could not be reached at {self._request.url}: {error or type(error).__name__}."
+            cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+            told = f"{name} could not be reached at {self._request.url}: {cause or type(cause).__name__}."
             hint = "Check the network, and base_url if you set it."
             raise ConnectionFailed(told, hint=hint, provider=name, model=model) from error
 

@@ -218,6 +218,18 @@ describe("listeners", () => {
   });
 });
 
+it("puts away what an earlier turn failed of, once a later one has gone well", () => {
+  const { store, kernel } = session({});
+  /** @param {number} id @param {number} turn @param {string} stage */
+  const fault = (id, turn, stage) => ({ id, stage, turn, type: "ConnectionFailed", message: `${stage} ${turn}`, hint: null });
+  kernel.batch(["turn", 1, { source: "typed", user: "a", status: "failed" }], ["fault", fault(1, 1, "llm")], ["fault", fault(2, 1, "tool")]);
+  expect(store.trouble.shown(store.picture.faults)).toHaveLength(2);
+  kernel.batch(["turn", 2, { source: "typed", user: "b", status: "running" }]);
+  expect(store.trouble.shown(store.picture.faults)).toHaveLength(2);
+  kernel.batch(["turn", 2, { status: "completed" }]);
+  expect(store.trouble.shown(store.picture.faults)).toMatchObject([{ stage: "tool" }]);
+});
+
 describe("connection", () => {
   it("counts how long a beat is missing, and stops when it comes", () => {
     const { store, kernel } = session({});

@@ -193,6 +193,14 @@ describe("what is typed", () => {
     expect(store.trouble.shown([])).toMatchObject([{ type: "Disconnected" }]);
   });
 
+  it("stays in the box when the session is over", () => {
+    const { talk, store, ears, kernel } = talkingSession();
+    kernel.batch(["set", "state", "stopped"]);
+    expect(talk.type("hello")).toBe(false);
+    expect(store.trouble.shown([])).toMatchObject([{ type: "Session over" }]);
+    expect([store.waiting, ears.told("typed")]).toEqual([[], []]);
+  });
+
   it("says once that this page cannot sound", async () => {
     const { talk, engine, store, ears } = talkingSession();
     engine.wakes = async () => {
@@ -297,6 +305,15 @@ describe("a recording", () => {
     expect(store.sending).toBe(null);
   });
 
+  it("is not sent while the microphone is muted, and that is said", () => {
+    const { talk, store, ears, kernel } = talkingSession();
+    kernel.batch(["set", "muted", true]);
+    talk.sendExample();
+    void talk.sendFile(/** @type {any} */ (new Blob()));
+    expect(ears.told("example")).toEqual([]);
+    expect(store.trouble.shown([])).toMatchObject([{ type: "Not sent", times: 2 }]);
+  });
+
   it("that is no sound is a card that says what to send", async () => {
     vi.stubGlobal(
       "OfflineAudioContext",
@@ -330,6 +347,14 @@ it.each(["the kernel is gone", "the session is over"])("closes the microphone wh
   vi.advanceTimersByTime(100);
   expect(store.microphone.state).toBe("off");
   expect(engine.of("closeMicrophone")).toEqual([["screen"]]);
+});
+
+it("closes the microphone of a person whom nobody hears any more", async () => {
+  const { talk, store, kernel } = talkingSession();
+  await talk.talk();
+  kernel.batch(["set", "runs", { thinks: STAGE }]);
+  await vi.advanceTimersByTimeAsync(100);
+  expect(store.microphone.state).toBe("off");
 });
 
 it("asks for older turns, and to answer an offered one", async () => {
