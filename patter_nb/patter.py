@@ -82,6 +82,8 @@ class Patter:
         reject_unknown("agent", unknown, PARTS)
         if engine is not None and llm is not None:
             _warn_of_llm()
+        if engine is not None and (text_transforms or (hooks is not None and hooks != PipelineHooks())):
+            _warn_of_hooks()
         return Agent(
             system_prompt=system_prompt,
             llm=llm,
@@ -186,6 +188,15 @@ class Serving(Coroutine[Any, Any, Session]):
 def _warn_of_llm() -> None:
     """Said once: it is no mistake to keep a model at hand."""
     logger.warning("engine= hears, thinks and speaks by itself: llm= is ignored beside it.")
+
+
+@cache
+def _warn_of_hooks() -> None:
+    """Said once, since what somebody wrote does not run."""
+    logger.warning(
+        "engine= makes sound of its own words: hooks and text_transforms do not run beside it, but after_transcribe and before_llm "
+        "for what is typed. Guardrails see typed words before they are answered, and the engine's words while they are spoken."
+    )
 
 
 def _complete(agent: Agent, llm: LLMProvider | None) -> Agent:

@@ -20,6 +20,8 @@ Rates: TypeAlias = Mapping[str, Decimal | int | float | str]
 Pricing: TypeAlias = Mapping[str, Mapping[str, Rates]]
 """Rates by model by provider: {"openai_compatible": {"my-model": {"input": 0.10, "output": 0.40}}}."""
 
+_SOUND: Final = ("input_audio_tokens", "cache_audio_read_tokens", "output_audio_tokens")
+"""Parts of a count that an engine tells under its own name, since sound has another price than text."""
 _MILLION: Final = Decimal(1_000_000)
 _NEEDED: Final = ("input", "output")
 _KNOWN: Final = (*_NEEDED, "cache_read", "cache_write")
@@ -67,11 +69,14 @@ def _by_package(usage: LLMChunk, provider: str, model: str) -> Decimal | None:
     from genai_prices import Usage, calc_price
 
     read, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
+    extra = usage.extra.get(provider) if isinstance(usage.extra, Mapping) else None
+    sound = {name: extra[name] for name in _SOUND if extra.get(name) is not None} if isinstance(extra, Mapping) else {}
     counted = Usage(
         input_tokens=(usage.input_tokens or 0) + read + written,  # there they are part of it
         cache_read_tokens=read or None,
         cache_write_tokens=written or None,
         output_tokens=usage.output_tokens,
+        **sound,
     )
     try:
         return calc_price(counted, model_ref=model, provider_id=provider).total_price

@@ -247,9 +247,14 @@ class OpenAIRealtime(SocketEngine):
         return (*counted, AnswerEnded(id, finish))
 
     def _usage(self, usage: Mapping[str, Any]) -> LLMChunk:
+        """The count; what of it is sound rides along under the names of `pricing`."""
         details, out = usage.get("input_token_details") or {}, usage.get("output_token_details") or {}
         cached = int(details.get("cached_tokens") or 0)
-        told = {"input": {key: details.get(key) for key in ("text_tokens", "audio_tokens")}, "cached": details.get("cached_tokens_details")}
+        sound = {
+            "input_audio_tokens": int(details.get("audio_tokens") or 0),
+            "cache_audio_read_tokens": int((details.get("cached_tokens_details") or {}).get("audio_tokens") or 0),
+            "output_audio_tokens": int(out.get("audio_tokens") or 0),
+        }
         return LLMChunk(
             "usage",
             input_tokens=max(0, int(usage.get("input_tokens") or 0) - cached),
@@ -257,7 +262,7 @@ class OpenAIRealtime(SocketEngine):
             cache_read_tokens=cached,
             provider=self.provider,
             model=self.model,
-            extra={self.provider: {**told, "output": {key: out.get(key) for key in ("text_tokens", "audio_tokens")}}},
+            extra={self.provider: sound},
         )
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Final
 
@@ -19,12 +19,15 @@ from patter_nb.audio.resampling import Resampler
 from patter_nb.engines.base import AnswerBegan, AnswerChunk, AnswerEnded, AnswerSound, Engine, EngineEvent, Heard, VoiceBegan, VoiceEnded
 from patter_nb.errors import PatterConfigError, PatterError
 from patter_nb.llm.base import LLMChunk
-from patter_nb.pipeline.door import Door
+from patter_nb.pipeline.door import Door, within
+from patter_nb.pipeline.guarding import Guard
+from patter_nb.pipeline.sentences import SentenceState, flush, push
 from patter_nb.step.effects import AskLLM, Cancel, Follow, Speak
 from patter_nb.step.inputs import (
     AudioMade,
     ChunkArrived,
     EngineAnswers,
+    EngineBlocked,
     EngineSound,
     EngineVoice,
     EngineWords,
@@ -47,6 +50,8 @@ class _Asked:
     round: int = 0
     piece: int | None = None
     resampler: Resampler | None = None
+    draft: SentenceState = field(default_factory=SentenceState)
+    guard: Guard = field(default_factory=Guard)
 
 
 class Engaged:
@@ -196,8 +201,23 @@ class Engaged:
             self._order(self._engine.cancel)
 
     def _chunk(self, asked: _Asked, chunk: LLMChunk) -> None:
-        if asked.piece is None:
-            self._door.feed(ChunkArrived(asked.epoch, asked.round, chunk))
+        if asked.piece is not None:
+            return
+        self._door.feed(ChunkArrived(asked.epoch, asked.round, chunk))
+        if chunk.type == "text" and self._door.agent.guardrails:
+            asked.draft, sentences = push(asked.draft, chunk.content or "")
+            self._check(asked, sentences)
+
+    def _check(self, asked: _Asked, sentences: Sequence[str]) -> None:
+        """Have what the engine says checked, sentence by sentence, while it says it."""
+        for sentence in sentences:
+            self._order(lambda text=sentence: self._checked(asked, text))  # type: ignore[misc]  # a default binds it
+
+    async def _checked(self, asked: _Asked, text: str) -> None:
+        with within("guardrail"):
+            hit = await asked.guard.hit(self._door.agent.guardrails, text)
+        if hit is not None:
+            self._door.feed(EngineBlocked(asked.epoch, hit))
 
     def _sound(self, asked: _Asked, pcm: Pcm) -> None:
         if not len(pcm):
@@ -213,6 +233,7 @@ class Engaged:
         if asked.piece is not None:
             self._door.feed(PieceSpoken(asked.epoch, asked.piece))
             return
+        self._check(asked, flush(asked.draft))
         self._door.feed(ChunkArrived(asked.epoch, asked.round, LLMChunk("done", finish_reason=reason)))
         self._door.feed(StreamEnded(asked.epoch, asked.round))
 

@@ -16,6 +16,7 @@ from patter_nb.step.inputs import (
     ChunkArrived,
     Due,
     EngineAnswers,
+    EngineBlocked,
     EngineSound,
     EngineVoice,
     EngineWords,
@@ -68,7 +69,7 @@ def step(state: State, now_ms: float, given: Input) -> Stepped:
     return Stepped(s.state, tuple(s.events), tuple(s.effects))
 
 
-_ANSWERS = (WordsChecked, ChunkArrived, StreamEnded, PieceChecked, AudioMade, PieceSpoken, EngineSound, Failure)
+_ANSWERS = (WordsChecked, ChunkArrived, StreamEnded, PieceChecked, AudioMade, PieceSpoken, EngineSound, EngineBlocked, Failure)
 
 
 def _stale(state: State, given: Input) -> bool:
@@ -83,6 +84,8 @@ def _stale(state: State, given: Input) -> bool:
             return epoch != state.epoch or answer is None or answer.pieces[index].done
         case ToolFinished(turn, id):
             return answer is None or not calling.waits_for(answer, turn, id)
+        case EngineBlocked(epoch):
+            return epoch != state.epoch or answer is None
         case Failure(epoch):
             return epoch is not None and epoch != state.epoch
         case _:
@@ -113,6 +116,8 @@ def _react(s: Scene, given: Input) -> None:  # noqa: C901, PLR0912, PLR0915  # o
             answering.words_checked(s, given)
         case EngineSound():
             engaging.sound(s, given)
+        case EngineBlocked():
+            engaging.blocked(s, given)
         case EngineVoice():
             engaging.voice(s, given)
         case EngineWords():

@@ -25,11 +25,11 @@ from patter_nb.llm.base import name_of
 from patter_nb.llm.rounds import Round
 from patter_nb.pipeline.sentences import speakable
 from patter_nb.step import answering
-from patter_nb.step.effects import Follow
-from patter_nb.step.inputs import AudioMade, EngineAnswers, EngineSound, EngineVoice, EngineWords
+from patter_nb.step.effects import Cancel, Follow
+from patter_nb.step.inputs import AudioMade, EngineAnswers, EngineBlocked, EngineSound, EngineVoice, EngineWords
 from patter_nb.step.scene import Scene
-from patter_nb.step.speaking import audio_made
-from patter_nb.step.state import LETTERS_A_SECOND, Answer, Asking, Closing, Gathering, Piece, Silent
+from patter_nb.step.speaking import audio_made, cut, flush, speak
+from patter_nb.step.state import LETTERS_A_SECOND, Answer, Asking, Closing, Gathering, Piece, Silent, TextComplete
 
 
 def _mark(turn: int) -> str:
@@ -127,6 +127,17 @@ def finished(s: Scene, *, round: int) -> bool:
     s.log(SentenceSpoken(index))
     _change(s, index, replace(s.answer.pieces[index], done=True))
     return s.answer.pieces[index].start is not None
+
+
+def blocked(s: Scene, given: EngineBlocked) -> None:
+    """What it says must not be said: it falls silent where it was heard to, and says the replacement."""
+    s.log(given.hit)
+    s.do(Cancel(s.state.epoch, heard(s)))
+    cut(s, s.state.voice.played)
+    flush(s)
+    s.change(epoch=s.state.epoch + 1)
+    s.change_answer(work=TextComplete())
+    speak(s, given.hit.replacement)
 
 
 def heard(s: Scene) -> int | None:

@@ -141,6 +141,14 @@ class EngineSound:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineBlocked:
+    """A guardrail blocks what the engine says."""
+
+    epoch: int
+    hit: GuardrailHit
+
+
+@dataclass(frozen=True, slots=True)
 class Swap:
     """Go on as `agent`: from the next turn, or now, in the middle of the answer."""
 
@@ -194,6 +202,7 @@ Input: TypeAlias = (
     | EngineWords
     | EngineAnswers
     | EngineSound
+    | EngineBlocked
     | Swap
     | Failure
     | Due

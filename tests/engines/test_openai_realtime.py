@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from talking import bodies, until
 
+from patter_nb.agent import Guardrail
 from patter_nb.audio.frames import FRAME_SAMPLES
 from patter_nb.console.inbox import Sound
 from patter_nb.console.transport import ConsoleTransport, ListenBy
 from patter_nb.engines.openai import OpenAIRealtime
 from patter_nb.errors import AuthenticationError, ConnectionFailed, PatterConfigError
-from patter_nb.events import StageFailed, TurnWords
+from patter_nb.events import GuardrailHit, StageFailed, TurnWords
 from patter_nb.patter import Patter
+from patter_nb.pricing import Prices
 from patter_nb.session import Session
 from patter_nb.testing import Call, ScriptedLLM
 from patter_nb.testing.wire.realtime import RealtimeServer, Spoken, Utterance
@@ -209,6 +212,34 @@ async def test_another_prompt_is_told_to_the_engine_that_runs() -> None:
             session.system_prompt = "Be long."
             await until(lambda: len(server.sessions) == 2)
     assert [told["instructions"] for told in server.sessions] == ["Be brief.", "Be long."]
+
+
+async def test_a_guardrail_cuts_the_engine_off_and_has_it_say_the_replacement() -> None:
+    guardrail = Guardrail("rivals", blocked_terms=["Acme"], replacement="I can't speak of that.")
+    said = Spoken("Our boats are the best. Those of Acme are not. And so on and so forth, for a long while.", paced=True)
+    async with RealtimeServer([said, "I can't speak of that."]) as server:
+        async with talking_with(server, guardrails=[guardrail]) as (session, page):
+            turn = await session.ask("Which boats?")
+            page.played(page.sent)
+            await until(lambda: turn.is_settled)
+    assert "I can't speak of that." in turn.agent_text
+    assert "so forth" not in turn.agent_text
+    assert "Acme" not in str(session.history[-1]["content"])
+    assert [hit.name for hit in bodies(session, GuardrailHit)] == ["rivals"]
+    assert server.messages("response.cancel")
+
+
+async def test_an_engine_is_paid_by_what_of_it_is_sound() -> None:
+    async with RealtimeServer(["Yes."]) as server:
+        async with talking_with(server) as (session, _):
+            turn = await session.ask("Hi")
+    usage = turn.requests[0].usage
+    assert usage is not None
+    assert usage.extra == {"openai": {"input_audio_tokens": 8, "cache_audio_read_tokens": 0, "output_audio_tokens": 7}}
+    assert turn.cost is not None
+    as_text = Prices().cost(replace(usage, extra=None), "openai", "gpt-realtime-mini")
+    assert as_text is not None
+    assert turn.cost > as_text
 
 
 def test_seed_row_05_a_model_beside_an_engine_is_ignored_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
