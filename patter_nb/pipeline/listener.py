@@ -106,7 +106,7 @@ class Listener:
                     self._pushed = recent.seq
 
     def _cannot_hear(self) -> None:
-        if not self._warned and self._door.agent.stt is None:
+        if not self._warned and self._door.agent.stt is None and self._door.agent.engine is None:
             self._warned = True
             error = PatterConfigError(
                 "Sound arrives, but the agent has no speech-to-text.", hint="Pass stt=, for example stt=MoonshineSTT()."
