@@ -30,6 +30,7 @@ INACTIVITY_S: Final = 60
 _MARGIN_S: Final = 5
 """A socket this near to its end is not begun with."""
 _CLOSED_WELL: Final = 1000
+_POLICY_VIOLATED: Final = 1008
 _MEANT: Final[Mapping[str, int]] = {
     "invalid_api_key": 401,
     "missing_api_key": 401,
@@ -153,7 +154,8 @@ class ElevenLabsTTS(VendorTTS):
 
     def _judged_message(self, message: Mapping[str, Any]) -> Failed:
         code, told = str(message["error"]), str(message.get("message") or message["error"])
-        return self._refusal(Refusal(0, told, code))
+        unnamed = 400 if message.get("code") == _POLICY_VIOLATED else 500
+        return self._refusal(Refusal(0, told, code), unnamed=unnamed)
 
     def _decoded(self, audio: object) -> bytes:
         try:
@@ -162,10 +164,10 @@ class ElevenLabsTTS(VendorTTS):
             told = "elevenlabs sent sound that is no base64."
             raise MalformedStream(told, hint="Check base_url if you set it.", provider=self.provider, model=self.model) from error
 
-    def _refusal(self, refusal: Refusal, asked_wait_s: float | None = None) -> Failed:
+    def _refusal(self, refusal: Refusal, asked_wait_s: float | None = None, *, unnamed: int | None = None) -> Failed:
         code = refusal.code or ""
         source = self._voice_source if code.startswith("voice") else self._source
-        return refused(refusal, source, meant=_MEANT.get(code), asked_wait_s=asked_wait_s)
+        return refused(refusal, source, meant=_MEANT.get(code, unnamed), asked_wait_s=asked_wait_s)
 
     # --- one request
 

@@ -102,12 +102,8 @@ class _Requests:
             if saying.prefix:
                 await response.write(saying.prefix)
         for place, block in enumerate([*self._server.blocks_of(spoken.text), b""]):
-            if place == saying.after:
-                if isinstance(saying.then, asyncio.Event):
-                    await saying.then.wait()
-                elif saying.then != "end":
-                    await self._stop(request, response, saying)
-                    return response
+            if place == saying.after and saying.then != "end" and await self._stops(request, response, spoken, saying):
+                return response
             if not response.prepared:
                 await response.prepare(request)
             if block:
@@ -118,12 +114,17 @@ class _Requests:
         spoken.end("whole")
         return response
 
-    async def _stop(self, request: web.Request, response: web.StreamResponse, saying: Saying) -> None:
+    async def _stops(self, request: web.Request, response: web.StreamResponse, spoken: Spoken, saying: Saying) -> bool:
+        """Do what is to happen in mid-stream; whether it was the end."""
         transport = request.transport
         assert transport is not None
+        if isinstance(saying.then, asyncio.Event):
+            await saying.then.wait()
+            return False
         if saying.then == "quiet":
             await asyncio.get_running_loop().create_future()  # until the client leaves
-        elif saying.then == "reset":
+        spoken.end("failed")
+        if saying.then == "reset":
             transport.abort()
         elif isinstance(saying.then, bytes):
             await response.prepare(request)
@@ -131,6 +132,7 @@ class _Requests:
             await response.write_eof()
         else:
             transport.close()
+        return True
 
 
 async def _body(request: web.Request) -> Mapping[str, Any]:

@@ -127,6 +127,9 @@ class _Conversation(ABC):
     async def _stop(self, name: str, saying: Saying) -> None:
         transport = self.request.transport
         assert transport is not None
+        if saying.then == "quiet":
+            return
+        self.spoken[name].end("failed")
         match saying.then:
             case Refusing():
                 await self.refuse(name, saying.then)
@@ -136,11 +139,8 @@ class _Conversation(ABC):
                 await self.socket.send_str(saying.then.decode())
             case "close":
                 await self.socket.close(code=1011, message=b"internal error")
-            case "reset":
-                transport.abort()
             case _:
-                return  # quiet
-        self.spoken[name].end("failed")
+                transport.abort()
 
 
 class _ElevenLabs(_Conversation):
