@@ -89,6 +89,9 @@ class _Requests:
         except (asyncio.CancelledError, ConnectionError):
             spoken.end("left")
             raise
+        except Exception as error:
+            self._server.failures.append(error)
+            raise
         finally:
             spoken.end("failed")
             await self._server.tell()

@@ -95,7 +95,15 @@ class _Conversation(ABC):
     async def begin(self, name: str, spoken: Spoken) -> None:
         self.spoken[name], self.told[name] = spoken, asyncio.Queue()
         await self.server.begin(spoken)
-        self.speaking[name] = asyncio.ensure_future(self._speak(name, spoken, self.server.next_saying()))
+        task = self.speaking[name] = asyncio.ensure_future(self._speak(name, spoken, self.server.next_saying()))
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, ConnectionError):  # the client may have gone
+            self.server.failures.append(error)
+            if self.request.transport is not None:
+                self.request.transport.close()
 
     async def add(self, name: str, text: str | None) -> None:
         """More of a text; None: it is whole."""

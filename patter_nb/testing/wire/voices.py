@@ -89,7 +89,8 @@ class VoiceServer:
     """Voices on 127.0.0.1, mono PCM16 at 24,000 Hz in pieces of `block_bytes` bytes (an odd number is no mistake: vendors cut anywhere).
 
     `voice` gives the sound of a text; without one it hums, 60 ms a character. It takes the key "test-key", and the `models` and `voices`
-    it is given. Texts are spoken as the `sayings` say, in order, and without one as they should be. `spoken` holds what came.
+    it is given. Texts are spoken as the `sayings` say, in order, and without one as they should be. `spoken` holds what came. Leaving
+    the block raises `AssertionError` where something failed here, in `voice`, say.
 
     >>> async def main() -> None:
     ...     async with VoiceServer() as server, aiohttp.ClientSession() as client:
@@ -122,6 +123,7 @@ class VoiceServer:
         self.handshakes: list[Mapping[str, str]] = []
         """The query and headers (names in lower case) of every WebSocket that was opened."""
         self.connections: list[asyncio.Transport] = []
+        self.failures: list[BaseException] = []
         self.idle: set[web.WebSocketResponse] = set()
         """WebSockets on which nothing was said yet."""
         self._changed = asyncio.Condition()
@@ -208,6 +210,8 @@ class VoiceServer:
         for transport in self.connections:
             transport.abort()
         await self._runner.cleanup()
+        if self.failures and error is None:
+            raise AssertionError("VoiceServer could not speak.") from self.failures[0]
 
 
 def _hum(text: str) -> Pcm:
