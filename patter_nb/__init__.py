@@ -25,6 +25,7 @@ _HOMES = {
     "patter_nb.llm.base": ("LLMChunk", "LLMProvider"),
     "patter_nb.llm.loop": ("LLMLoop",),
     "patter_nb.engines.openai": ("OpenAIRealtime",),
+    "patter_nb.engines.elevenlabs": ("ElevenLabsConvAI",),
     "patter_nb.llm.openai": ("OpenAILLM",),
     "patter_nb.llm.anthropic": ("AnthropicLLM",),
     "patter_nb.llm.groq": ("GroqLLM",),
@@ -91,6 +92,7 @@ __all__ = [
     "ContextTooLong",
     "DeepgramSTT",
     "DefaultToolExecutor",
+    "ElevenLabsConvAI",
     "ElevenLabsTTS",
     "EnergyVAD",
     "Event",
@@ -156,6 +158,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from patter_nb.agent import AfterLLM, Agent, Filler, Guardrail, HookContext, PipelineHooks
+    from patter_nb.engines.elevenlabs import ElevenLabsConvAI
     from patter_nb.engines.openai import OpenAIRealtime
     from patter_nb.errors import (
         AllProvidersFailed,

@@ -28,6 +28,7 @@ __all__ = ["SocketEngine"]
 
 STEADY_S: Final = 10.0
 """A connection that has held for so long may drop once more."""
+_ENDS: Final = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
 LARGEST_MESSAGE: Final = 16 * 1024 * 1024
 
 
@@ -35,6 +36,8 @@ class SocketEngine(ABC):
     """Base of the engines that speak JSON over a WebSocket. An engine says where it connects, how it begins, and what messages mean."""
 
     provider: ClassVar[str]
+    idle_s: ClassVar[float | None] = None
+    """After this long without a message the engine is asked what that means."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -42,6 +45,8 @@ class SocketEngine(ABC):
         self._agent: Agent | None = None
         self._said: list[Message] = []
         self._closed = False
+        self.replies: list[Mapping[str, Any]] = []
+        """What `take` has to answer at once."""
 
     @abstractmethod
     async def address(self) -> tuple[str, Mapping[str, str]]:
@@ -96,8 +101,10 @@ class SocketEngine(ABC):
         since = time.monotonic()
         while not self._closed:
             async for message in self._messages():
-                for event in self.take(message):
+                for event in self.idle() if message is None else self.take(message):
                     yield event
+                while self.replies:
+                    await self.send(self.replies.pop(0))
             if self._closed:
                 return
             now = time.monotonic()
@@ -108,10 +115,18 @@ class SocketEngine(ABC):
                 yield event
             await self._connect()
 
-    async def _messages(self) -> AsyncIterator[Mapping[str, Any]]:
+    async def _messages(self) -> AsyncIterator[Mapping[str, Any] | None]:
+        """The messages as they come; None where none has come for `idle_s`."""
         ws = self._ws
         assert ws is not None
-        async for frame in ws:
+        while True:
+            try:
+                frame = await ws.receive(self.idle_s)
+            except TimeoutError:
+                yield None
+                continue
+            if frame.type in _ENDS:
+                return
             if frame.type is not aiohttp.WSMsgType.TEXT:
                 continue
             try:
@@ -121,6 +136,10 @@ class SocketEngine(ABC):
             if not isinstance(message, dict):
                 raise self._malformed(frame.data)
             yield message
+
+    def idle(self) -> Iterable[EngineEvent]:
+        """What it means that nothing came for `idle_s`."""
+        return ()
 
     def interrupted(self) -> Iterable[EngineEvent]:
         """What ends because the connection dropped."""

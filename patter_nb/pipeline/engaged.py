@@ -108,7 +108,7 @@ class Engaged:
 
     def follow(self, given: Follow) -> None:
         """An answer that the engine gives by itself is this turn's."""
-        self._answers[given.id] = self._sounding(_Asked(given.epoch, given.round))
+        self._answers[given.id] = _Asked(given.epoch, given.round)
 
     def cancel(self, given: Cancel) -> None:
         """Have the engine be silent, and forget what was not heard of what it said."""
@@ -129,13 +129,8 @@ class Engaged:
             error = self._failed or PatterConfigError("The engine is not open.", hint="Set it again: session.engine = ...")
             self._door.feed(Failure(asked.epoch, "engine", error))
             return
-        self._asked.append(self._sounding(asked))
+        self._asked.append(asked)
         self._order(lambda: tell(engine))
-
-    def _sounding(self, asked: _Asked) -> _Asked:
-        assert self._engine is not None
-        asked.resampler = Resampler(self._engine.output_format.sample_rate, self._door.transport.output.sample_rate)
-        return asked
 
     def _order(self, work: Callable[[], Awaitable[None]]) -> None:
         self._waiting += 1
@@ -184,11 +179,15 @@ class Engaged:
             case AnswerChunk(id, chunk) if id in self._answers:
                 self._chunk(self._answers[id], chunk)
             case AnswerSound(id, pcm) if id in self._answers:
-                resampler = self._answers[id].resampler
-                assert resampler is not None
-                self._sound(self._answers[id], resampler.push(pcm))
+                self._sound(self._answers[id], self._resampler(self._answers[id]).push(pcm))
             case AnswerEnded(id, reason) if id in self._answers:
                 self._end(self._answers.pop(id), reason)
+
+    def _resampler(self, asked: _Asked) -> Resampler:
+        if asked.resampler is None:
+            assert self._engine is not None
+            asked.resampler = Resampler(self._engine.output_format.sample_rate, self._door.transport.output.sample_rate)
+        return asked.resampler
 
     def _begin(self, id: str, asked: bool) -> None:
         if not asked:
@@ -228,8 +227,7 @@ class Engaged:
             self._door.feed(AudioMade(asked.epoch, asked.piece, pcm))
 
     def _end(self, asked: _Asked, reason: str) -> None:
-        assert asked.resampler is not None
-        self._sound(asked, asked.resampler.flush())
+        self._sound(asked, self._resampler(asked).flush())
         if asked.piece is not None:
             self._door.feed(PieceSpoken(asked.epoch, asked.piece))
             return

@@ -7,14 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
+from engine_person import LONG, Page, heard_all
 from talking import bodies, until
 
 from patter_nb.agent import Guardrail
-from patter_nb.audio.frames import FRAME_SAMPLES
-from patter_nb.console.inbox import Sound
-from patter_nb.console.transport import ConsoleTransport, ListenBy
+from patter_nb.console.transport import ListenBy
 from patter_nb.engines.openai import OpenAIRealtime
 from patter_nb.errors import AuthenticationError, ConnectionFailed, PatterConfigError
 from patter_nb.events import GuardrailHit, StageFailed, TurnWords
@@ -23,43 +21,6 @@ from patter_nb.pricing import Prices
 from patter_nb.session import Session
 from patter_nb.testing import Call, ScriptedLLM
 from patter_nb.testing.wire.realtime import RealtimeServer, Spoken, Utterance
-from patter_nb.transports.base import Played
-
-LONG = "Ships came here from the north and from the south, and each of them was painted by the captain."
-
-
-class Page:
-    """A person at a page: sound goes in frame by frame, and what is sent to be played is kept."""
-
-    def __init__(self) -> None:
-        self.transport = ConsoleTransport()
-        self.blocks: list[Any] = []
-        self.flushed = 0
-        self._seq = 0
-
-    def play(self, block: Any, rate: int) -> None:
-        self.blocks.append(block)
-
-    def pause(self) -> None: ...
-
-    def resume(self) -> None: ...
-
-    def flush(self) -> None:
-        self.flushed += 1
-
-    def speak(self, ms: int) -> None:
-        """So much sound of the microphone."""
-        for _ in range(ms // 40):
-            self.transport.offer(Sound(self._seq, 1, self._seq * 20.0, np.full(2 * FRAME_SAMPLES, 500, np.int16), sender="page"))
-            self._seq += 2
-
-    def played(self, samples: int) -> None:
-        """So much of the agent's sound was heard."""
-        self.transport.offer(Played(samples))
-
-    @property
-    def sent(self) -> int:
-        return sum(len(block.pcm) for block in self.blocks)
 
 
 @asynccontextmanager
@@ -69,13 +30,6 @@ async def talking_with(server: RealtimeServer, **parts: Any) -> AsyncIterator[tu
     async with Patter().serve(Patter().agent("Be brief.", engine=engine, **parts), transport=page.transport, name="engine") as session:
         page.transport.offer(ListenBy(page))
         yield session, page
-
-
-async def heard_all(session: Session, page: Page) -> None:
-    """Wait until the newest turn has ended, and hear all of it."""
-    await until(lambda: session.turns and session.turns[-1].status != "running")
-    page.played(page.sent)
-    await until(lambda: session.turns[-1].heard_text)
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -1,0 +1,300 @@
+"""ElevenLabs' conversational agents: speech to speech over a WebSocket, with an agent that lives at the vendor and is overridden here.
+
+From ElevenLabs' API reference, "Agents WebSocket", and its Python client. The server names no answers: one begins with its first words or
+sound and is over when nothing more has come for a while. Sound of before an interruption may still come behind it; its number tells. A
+conversation begins when its first message is sent, so that a greeting waits for somebody who hears it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import aiohttp
+import numpy as np
+
+from patter_nb.audio import mulaw
+from patter_nb.audio.frames import FRAME_MS, SAMPLE_RATE, AudioFormat, Frame, Pcm
+from patter_nb.audio.resampling import Resampler
+from patter_nb.engines.base import AnswerBegan, AnswerChunk, AnswerEnded, AnswerSound, EngineEvent, Heard, VoiceBegan, VoiceEnded
+from patter_nb.engines.socket import SocketEngine
+from patter_nb.errors import AudioError, ConnectionFailed, PatterConfigError, RequestTimeout
+from patter_nb.keywords import reject_unknown
+from patter_nb.llm.base import LLMChunk, Message
+from patter_nb.wire.pool import CONNECT_S, pool
+from patter_nb.wire.refusals import Source, refusal_error, refusal_of
+
+if TYPE_CHECKING:
+    from patter_nb.agent import Agent
+
+__all__ = ["ElevenLabsConvAI"]
+
+_KEY_HINT: Final = "Set the environment variable ELEVENLABS_API_KEY to a valid key, or pass api_key=."
+_AGENT_HINT: Final = "Set ELEVENLABS_AGENT_ID to the id of an agent of your account, or pass agent_id=."
+
+
+class ElevenLabsConvAI(SocketEngine):
+    """An agent of ElevenLabs', with prompt, first message and language of the session's agent; the key is ELEVENLABS_API_KEY.
+
+    agent_id   default ELEVENLABS_AGENT_ID. Overrides have to be allowed in its settings at the vendor, and its tools named there as
+               client tools
+    voice      the id of a voice, default the agent's own
+    base_url   default https://api.elevenlabs.io
+
+    Raises `PatterConfigError` where there is no key or agent, `TypeError` for an unknown keyword.
+    """
+
+    provider: ClassVar[str] = "elevenlabs"
+    idle_s: ClassVar[float | None] = 1.0
+    costs = True
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        agent_id: str | None = None,
+        voice: str | None = None,
+        base_url: str = "https://api.elevenlabs.io",
+        **unknown: Any,
+    ) -> None:
+        reject_unknown("ElevenLabsConvAI", unknown, ("api_key", "agent_id", "voice", "base_url"))
+        self._key = (api_key or os.environ.get("ELEVENLABS_API_KEY", "")).strip()
+        self.agent_id = (agent_id or os.environ.get("ELEVENLABS_AGENT_ID", "")).strip()
+        if not self._key:
+            raise PatterConfigError("ElevenLabsConvAI has no API key.", hint=_KEY_HINT)
+        if not self.agent_id:
+            raise PatterConfigError("ElevenLabsConvAI has no agent.", hint=_AGENT_HINT)
+        super().__init__(Source(self.provider, self.agent_id, _KEY_HINT, _AGENT_HINT))
+        self.model = self.agent_id
+        self.voice = voice
+        self._base_url = base_url.rstrip("/")
+        self._restart()
+
+    def _restart(self) -> None:
+        self._begun = False
+        self._output, self._mulaw_out = SAMPLE_RATE, False
+        self._mulaw_in = False
+        self._in = Resampler(SAMPLE_RATE, SAMPLE_RATE)
+        self._frames = 0
+        self._asked = 0
+        self._answers = 0
+        self._answer: str | None = None
+        self._interrupted = 0
+        self._odd = b""
+
+    def __repr__(self) -> str:
+        """Never with the key."""
+        return f"ElevenLabsConvAI(agent_id={self.agent_id!r})"
+
+    @property
+    def input_format(self) -> AudioFormat:
+        return AudioFormat(SAMPLE_RATE)
+
+    @property
+    def output_format(self) -> AudioFormat:
+        return AudioFormat(self._output)
+
+    # --- to the server
+
+    async def address(self) -> tuple[str, Mapping[str, str]]:
+        """A signed URL, which holds for this conversation and needs no key. Raises what the vendor says of the key and the agent."""
+        url = f"{self._base_url}/v1/convai/conversation/get-signed-url"
+        shared, where = pool(), {"provider": self.provider, "model": self.agent_id}
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                asking = shared.session.get(
+                    url, params={"agent_id": self.agent_id}, headers={"xi-api-key": self._key}, proxy=shared.proxy_for(url)
+                )
+                async with asking as response:
+                    body = await response.read()
+        except TimeoutError as error:
+            raise RequestTimeout(f"ElevenLabs did not answer within {CONNECT_S:g} s.", hint="Try again in a moment.", **where) from error  # type: ignore[arg-type]
+        except (aiohttp.ClientError, OSError) as error:
+            hint = "Check the network, and base_url if you set it."
+            raise ConnectionFailed(f"ElevenLabs could not be reached: {error or type(error).__name__}.", hint=hint, **where) from error  # type: ignore[arg-type]
+        if response.status != 200:  # the only one that brings a URL
+            raise refusal_error(_refused(body, response.status, response.headers), self.source)
+        return str(json.loads(body)["signed_url"]), {}
+
+    async def begin(self, agent: Agent, history: Sequence[Message]) -> None:
+        """Nothing yet: what is sent first begins the conversation."""
+        self._restart()
+
+    async def _start(self, first_message: str = "") -> None:
+        """Begin the conversation, if it has not, with the first message to say."""
+        if self._begun:
+            return
+        self._begun = True
+        assert self._agent is not None
+        agent = self._agent
+        prompt = "\n\n".join(part for part in (agent.render(agent.system_prompt), _told(self._said)) if part)
+        spoken = {"prompt": {"prompt": prompt}, "first_message": first_message, "language": agent.language}
+        override: dict[str, Any] = {"agent": spoken}
+        if self.voice is not None:
+            override["tts"] = {"voice_id": self.voice}
+        await self.send({"type": "conversation_initiation_client_data", "conversation_config_override": override})
+
+    async def update(self, agent: Agent) -> None:
+        """Tell of another prompt. The vendor keeps that of the beginning, so it comes as context, from the next answer on."""
+        self._agent = agent
+        if self._begun:
+            await self.send({"type": "contextual_update", "text": f"From now on: {agent.render(agent.system_prompt)}"})
+
+    async def push(self, frame: Frame) -> None:
+        await self._start()
+        self._frames += 1
+        pcm = self._in.push(frame.pcm)
+        if len(pcm):
+            sound = mulaw.encode(pcm) if self._mulaw_in else pcm.astype("<i2").tobytes()
+            await self.send({"user_audio_chunk": base64.b64encode(sound).decode()})
+
+    async def send_text(self, text: str) -> None:
+        await self._start()
+        self.remember({"role": "user", "content": text})
+        self._asked += 1
+        await self.send({"type": "user_message", "text": text})
+
+    async def say(self, text: str) -> None:
+        """As the first message, where it is the first thing; later the vendor can only be asked to."""
+        self._asked += 1
+        if not self._begun:
+            await self._start(text)
+        else:
+            await self.send({"type": "user_message", "text": f"Say exactly the following, word for word, and nothing else: {text}"})
+
+    async def send_tool_results(self, results: Sequence[tuple[str, str]]) -> None:
+        self._asked += 1
+        for id, content in results:
+            await self.send({"type": "client_tool_result", "tool_call_id": id, "result": content, "is_error": False})
+
+    async def cancel(self) -> None:
+        """The vendor has no way to be told; what still comes of this answer is dropped here."""
+        self._answer = None
+
+    async def truncate(self, played_ms: float) -> None:
+        """The vendor keeps what it thinks was heard, and corrects itself."""
+
+    # --- from the server
+
+    def take(self, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
+        event = message.get(f"{message.get('type')}_event") or {}
+        match message.get("type"):
+            case "conversation_initiation_metadata":
+                self._formats(event)
+            case "ping":
+                self.replies.append({"type": "pong", "event_id": event.get("event_id")})
+            case "audio":
+                return self._sound(event)
+            case "agent_response":
+                return self._words(str(event.get("agent_response") or ""))
+            case "user_transcript":
+                return self._heard(str((message.get("user_transcription_event") or {}).get("user_transcript") or "").strip())
+            case "interruption":
+                self._interrupted = int(event.get("event_id") or 0)
+                self._answer = None
+                return (VoiceBegan(self._at_ms),)
+            case "client_tool_call":
+                return self._call(message.get("client_tool_call") or {})
+            case "agent_response_correction":
+                self._correct(event)
+        return ()
+
+    def idle(self) -> Iterable[EngineEvent]:
+        return self._end("stop")
+
+    def interrupted(self) -> Iterable[EngineEvent]:
+        return self._end("cancelled")
+
+    @property
+    def _at_ms(self) -> float:
+        return float(self._frames * FRAME_MS)
+
+    def _formats(self, event: Mapping[str, Any]) -> None:
+        spoken, heard = (str(event.get(f"{whose}_audio_format") or "pcm_16000") for whose in ("agent_output", "user_input"))
+        self._mulaw_out, self._output = _format(spoken)
+        self._mulaw_in, rate = _format(heard)
+        self._in = Resampler(SAMPLE_RATE, rate)
+
+    def _begin(self) -> list[EngineEvent]:
+        """An answer begins, if none is under way."""
+        if self._answer is not None:
+            return []
+        self._answers += 1
+        self._answer = f"answer_{self._answers}"
+        asked, self._asked = self._asked > 0, max(0, self._asked - 1)
+        return [AnswerBegan(self._answer, asked)]
+
+    def _end(self, reason: str) -> Iterable[EngineEvent]:
+        ended, self._answer, self._odd = self._answer, None, b""
+        return () if ended is None else (AnswerEnded(ended, reason),)
+
+    def _words(self, text: str) -> Iterable[EngineEvent]:
+        if not text.strip():
+            return ()
+        self.remember({"role": "assistant", "content": text.strip()})
+        begun = self._begin()
+        assert self._answer is not None
+        return (*begun, AnswerChunk(self._answer, LLMChunk("text", content=text)))
+
+    def _sound(self, event: Mapping[str, Any]) -> Iterable[EngineEvent]:
+        if int(event.get("event_id") or 0) <= self._interrupted:
+            return ()  # of before the interruption
+        sound = self._odd + base64.b64decode(str(event.get("audio_base_64") or ""))
+        if not self._mulaw_out and len(sound) % 2:
+            sound, self._odd = sound[:-1], sound[-1:]
+        else:
+            self._odd = b""
+        pcm: Pcm = mulaw.decode(sound) if self._mulaw_out else np.frombuffer(sound, "<i2").astype(np.int16)
+        begun = self._begin()
+        assert self._answer is not None
+        return (*begun, AnswerSound(self._answer, pcm))
+
+    def _heard(self, text: str) -> Iterable[EngineEvent]:
+        if text:
+            self.remember({"role": "user", "content": text})
+        ended = self._end("stop")
+        return (*ended, VoiceBegan(self._at_ms), Heard(text, is_final=True), VoiceEnded(self._at_ms))
+
+    def _call(self, call: Mapping[str, Any]) -> Iterable[EngineEvent]:
+        begun = self._begin()
+        assert self._answer is not None
+        arguments = json.dumps(call.get("parameters") or {})
+        chunk = LLMChunk("tool_call", index=0, id=call.get("tool_call_id"), name=call.get("tool_name"), arguments=arguments)
+        return (*begun, AnswerChunk(self._answer, chunk), *self._end("tool_calls"))
+
+    def _correct(self, event: Mapping[str, Any]) -> None:
+        """What the vendor thinks was heard of an answer that was interrupted."""
+        original, corrected = (str(event.get(f"{which}_agent_response") or "").strip() for which in ("original", "corrected"))
+        for place, message in enumerate(self._said):
+            if message == {"role": "assistant", "content": original}:
+                self._said[place] = {"role": "assistant", "content": corrected}
+
+
+def _format(name: str) -> tuple[bool, int]:
+    """Whether it is mu-law, and its rate. Raises `AudioError` for a format that is neither."""
+    kind, _, rate = name.partition("_")
+    if kind not in ("pcm", "ulaw") or not rate.isdigit():
+        hint = "Choose a PCM or mu-law format in the agent's settings at ElevenLabs."
+        raise AudioError(f"ElevenLabs speaks {name!r}, which is not understood here.", provider="elevenlabs", hint=hint)
+    return kind == "ulaw", int(rate)
+
+
+def _refused(body: bytes, status: int, headers: Mapping[str, str]) -> Any:
+    """ElevenLabs' own form of an error: {"detail": {"status", "message"}}, or {"detail": text}."""
+    try:
+        detail = json.loads(body).get("detail")
+    except (ValueError, AttributeError):
+        return refusal_of(body, status=status, headers=dict(headers))
+    told = {"message": detail.get("message"), "code": detail.get("status")} if isinstance(detail, dict) else {"message": str(detail)}
+    return refusal_of({"error": told}, status=status, headers=dict(headers))
+
+
+def _told(said: Sequence[Message]) -> str:
+    """What was said before, as a part of the prompt, since a conversation cannot be put there."""
+    words = [message for message in said if message["role"] in ("user", "assistant") and message.get("content")]
+    lines = [f"{message['role']}: {message['content']}" for message in words]
+    return "The conversation so far, which you go on with:\n" + "\n".join(lines) if lines else ""

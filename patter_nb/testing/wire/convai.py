@@ -1,0 +1,197 @@
+"""ElevenLabs' agents as a server on this machine: the signed URL, the WebSocket, sound both ways, and what is said from a script.
+
+From ElevenLabs' API reference, "Agents WebSocket". Whether the person speaks is scripted in milliseconds of the sound that was received.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import count
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from patter_nb.audio import mulaw
+from patter_nb.audio.resampling import resample
+from patter_nb.testing.scripted import Call
+from patter_nb.testing.wire.realtime import RATE, Spoken, Utterance
+
+__all__ = ["ConvAIServer"]
+
+Reply: TypeAlias = str | Spoken | Call | Sequence[Call]
+BLOCK_MS = 100
+
+
+class ConvAIServer:
+    """Answers as an agent of ElevenLabs does: `replies` in order, `hears` as the sound comes in. It takes the key "test-key" and the
+    agent "agent-1".
+
+    `audio_format` is what it speaks ("pcm_16000", "ulaw_8000"), `odd`: its blocks have odd byte counts. With `stale` it sends a block of
+    before an interruption once more behind it. `received` holds every message of the client, `heard` its sound.
+    Leaving the block raises `AssertionError` for replies that nobody asked for.
+    """
+
+    def __init__(
+        self,
+        replies: Iterable[Reply] = (),
+        *,
+        hears: Iterable[Utterance] = (),
+        audio_format: str = "pcm_16000",
+        odd: bool = False,
+        stale: bool = False,
+    ) -> None:
+        self._replies = deque(replies)
+        self._hears = deque(hears)
+        self.audio_format = audio_format
+        self.odd = odd
+        self.stale = stale
+        self._runner: web.AppRunner | None = None
+        self._open: set[web.WebSocketResponse] = set()
+        self.received: list[dict[str, Any]] = []
+        self.heard = bytearray()
+        self.url = ""
+
+    async def __aenter__(self) -> ConvAIServer:
+        app = web.Application()
+        app.router.add_get("/v1/convai/conversation/get-signed-url", self._sign)
+        app.router.add_get("/v1/convai/conversation", self._serve)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for ws in tuple(self._open):
+            await ws.close(code=WSCloseCode.GOING_AWAY)
+        assert self._runner is not None
+        await self._runner.cleanup()
+        if kind is None and self._replies:
+            raise AssertionError(f"ConvAIServer was not asked for {[*self._replies]}.")
+
+    def messages(self, kind: str) -> list[dict[str, Any]]:
+        """What the client sent of this type, in order."""
+        return [message for message in self.received if message.get("type") == kind]
+
+    def next_reply(self) -> Reply:
+        """What the agent says next."""
+        if not self._replies:
+            raise AssertionError("ConvAIServer was asked for more than it has replies.")
+        return self._replies.popleft()
+
+    async def _sign(self, request: web.Request) -> web.Response:
+        if request.headers.get("xi-api-key") != "test-key":
+            return web.json_response({"detail": {"status": "invalid_api_key", "message": "Invalid API key"}}, status=401)
+        if request.query.get("agent_id") != "agent-1":
+            return web.json_response({"detail": {"status": "agent_not_found", "message": "No such agent"}}, status=404)
+        signed = f"{self.url.replace('http', 'ws', 1)}/v1/convai/conversation?agent_id=agent-1&conversation_signature=s"
+        return web.json_response({"signed_url": signed})
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        ws = web.WebSocketResponse(max_msg_size=0)
+        await ws.prepare(request)
+        self._open.add(ws)
+        try:
+            await _Conversation(self, ws, self._hears).run()
+        finally:
+            self._open.discard(ws)
+        return ws
+
+
+class _Conversation:
+    """One connection."""
+
+    def __init__(self, server: ConvAIServer, ws: web.WebSocketResponse, hears: deque[Utterance]) -> None:
+        self._server = server
+        self._ws = ws
+        self._hears = hears
+        self._events = count(1)
+        self._ms = 0.0
+        self._person: Utterance | None = None
+        self._speaking: asyncio.Task[None] | None = None
+        self._pending = 0
+        self._last: dict[str, Any] = {}
+
+    async def send(self, kind: str, **event: Any) -> None:
+        if not self._ws.closed:
+            await self._ws.send_json({"type": kind, f"{kind}_event": event})
+
+    async def run(self) -> None:
+        try:
+            async for frame in self._ws:
+                if frame.type is WSMsgType.TEXT:
+                    message = frame.json()
+                    self._server.received.append(message)
+                    await self._take(message)
+        finally:
+            if self._speaking is not None:
+                self._speaking.cancel()
+
+    async def _take(self, message: dict[str, Any]) -> None:
+        match message.get("type"):
+            case "conversation_initiation_client_data":
+                formats = {"agent_output_audio_format": self._server.audio_format, "user_input_audio_format": "pcm_16000"}
+                await self.send("conversation_initiation_metadata", conversation_id="conv-1", **formats)
+                await self.send("ping", event_id=next(self._events), ping_ms=20)
+                first = message["conversation_config_override"]["agent"]["first_message"]
+                if first:
+                    self._say(Spoken(first))
+            case "user_message":
+                self._answer()
+            case "client_tool_result":
+                self._pending -= 1
+                if not self._pending:
+                    self._answer()
+            case None if "user_audio_chunk" in message:
+                sound = base64.b64decode(message["user_audio_chunk"])
+                self._server.heard += sound
+                self._ms += len(sound) / 32
+                await self._hear()
+
+    async def _hear(self) -> None:
+        if self._person is None and self._hears and self._ms >= self._hears[0].start_ms:
+            self._person = self._hears.popleft()
+            if self._speaking is not None and not self._speaking.done():
+                self._speaking.cancel()
+            if self._last:
+                await self.send("interruption", event_id=next(self._events), reason="user")
+                if self._server.stale:
+                    await self._ws.send_json(self._last)
+        if self._person is not None and self._ms >= self._person.stop_ms:
+            said, self._person = self._person, None
+            await self._ws.send_json({"type": "user_transcript", "user_transcription_event": {"user_transcript": said.text}})
+            self._answer()
+
+    def _answer(self) -> None:
+        reply = self._server.next_reply()
+        calls = [reply] if isinstance(reply, Call) else [] if isinstance(reply, (str, Spoken)) else list(reply)
+        if calls:
+            self._pending = len(calls)
+            self._speaking = asyncio.ensure_future(self._call(calls))
+        else:
+            self._say(Spoken(reply) if isinstance(reply, str) else reply)  # type: ignore[arg-type]  # calls are gone
+
+    def _say(self, said: Spoken) -> None:
+        self._speaking = asyncio.ensure_future(self._speak(said))
+
+    async def _call(self, calls: Sequence[Call]) -> None:
+        for number, call in enumerate(calls):
+            told = {"tool_name": call.name, "tool_call_id": f"tool_{next(self._events)}_{number}", "parameters": call.arguments}
+            await self._ws.send_json({"type": "client_tool_call", "client_tool_call": told})
+
+    async def _speak(self, said: Spoken) -> None:
+        await self.send("agent_response", agent_response=said.text)
+        kind, _, rate = self._server.audio_format.partition("_")
+        pcm = resample(said.sound(), RATE, int(rate))
+        sound = mulaw.encode(pcm) if kind == "ulaw" else pcm.astype("<i2").tobytes()
+        size = int(rate) * BLOCK_MS // 1000 * (1 if kind == "ulaw" else 2) + (1 if self._server.odd else 0)
+        for at in range(0, len(sound), size):
+            block = base64.b64encode(sound[at : at + size]).decode()
+            self._last = {"type": "audio", "audio_event": {"audio_base_64": block, "event_id": next(self._events)}}
+            await self._ws.send_json(self._last)
+            if said.paced:
+                await asyncio.sleep(BLOCK_MS / 1000)
