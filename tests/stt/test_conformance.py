@@ -38,7 +38,8 @@ async def test_each_finalize_is_answered_by_one_final(vendor: Vendor) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(MoonshineSTT, marks=pytest.mark.models, id="moonshine"), pytest.param(lambda: ScriptedSTT(["", ""]), id="scripted")]
+    "kind",
+    [pytest.param(MoonshineSTT, marks=pytest.mark.models, id="moonshine"), pytest.param(lambda: ScriptedSTT(["", ""]), id="scripted")],
 )
 async def test_so_do_the_recognisers_without_a_vendor(kind: Callable[[], STT]) -> None:
     stt = kind()

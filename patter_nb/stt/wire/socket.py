@@ -98,6 +98,8 @@ class SocketSTT(VendorSTT):
             except Declined as declined:
                 asked_s = declined.asked_wait_s
                 error = self.error(declined.refusal, retry_after_s=asked_s)
+                if error.status == 404:
+                    error.hint = f"Check base_url if you set it. {error.hint}"
                 error.__cause__ = declined.__cause__
             except PatterError as failed:
                 error = failed

@@ -165,6 +165,8 @@ class SocketStream(Stream):
     # --- what comes
 
     def _read(self, line: _Line, decoder: Decoder, message: Mapping[str, Any]) -> None:
+        if not isinstance(message.get("type"), str):
+            raise malformed(self._stt.source, f"{message!r:.200}")
         try:
             told = list(decoder.take(message))
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

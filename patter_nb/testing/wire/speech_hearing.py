@@ -74,6 +74,8 @@ class Hearing:
     async def take(self, message: str | bytes) -> None:
         if isinstance(message, str):
             self._call.texts.append(message)
+        if self.gone:
+            return
         try:
             asked = self._dialect.asked(message)
         except Unacceptable as refusal:

@@ -68,7 +68,7 @@ class SpeechServer:
             await socket.close(code=code, message=reason.encode())
 
     async def __aenter__(self) -> SpeechServer:
-        self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.0)
+        self._runner = web.ServerRunner(web.Server(self._answer, handler_cancellation=True), shutdown_timeout=0.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
@@ -126,10 +126,9 @@ class SpeechServer:
             await hearing.say(welcome)
             await self._notify()
             async for message in socket:
-                if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY) or hearing.gone:
-                    continue
-                await hearing.take(message.data)
-                await self._notify()
+                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    await hearing.take(message.data)
+                    await self._notify()
         except ConnectionError:
             pass  # the client has gone; the test knows
         finally:
@@ -156,7 +155,7 @@ class SpeechServer:
         if (model := str(form.get("model"))) not in MODELS:
             return _openai_error(404, f"The model `{model}` does not exist.", "model_not_found")
         assert isinstance(file, web.FileField), "an upload has no file"
-        with wave.open(io.BytesIO(file.file.read())) as sound:
+        with file.file as came, wave.open(io.BytesIO(came.read())) as sound:
             call = SpeechCall(request, sound.getframerate())
             call.query = {name: value for name, value in form.items() if isinstance(value, str)}
             call.hear(sound.readframes(sound.getnframes()))
