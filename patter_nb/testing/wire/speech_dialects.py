@@ -142,7 +142,7 @@ class AssemblyDialect:
         if query.get("speech_model") not in MODELS:
             told = f"Input validation error: unknown speech_model {query.get('speech_model')!r}"
             raise Unacceptable([self._error(3006, told)], code=3006, reason="See Error message for details")
-        self._formats = query.get("format_turns") == "true"
+        self._formats = query.get("format_turns", "").lower() == "true"
         return [json.dumps({"type": "Begin", "id": _REQUEST, "expires_at": 1_900_000_000})]
 
     def asked(self, message: str | bytes) -> Asked:
