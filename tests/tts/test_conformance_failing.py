@@ -280,7 +280,7 @@ async def test_the_text_is_closed_with_the_voice(way: Way) -> None:
         speaking: Any = tts.synthesize(endless())
         await anext(speaking)
         await speaking.aclose()
-    assert closed == [True]
+        assert closed == [True]
 
 
 # --- nobody listens any more
