@@ -147,7 +147,7 @@ STAGE_METHODS: Mapping[str, tuple[str, ...]] = {
     "stt": ("open", "push", "transcripts", "finalize", "aclose"),
     "tts": ("synthesize", "aclose"),
     "vad": ("probability", "reset"),
-    "engine": ("open", "push", "send_text", "say", "send_tool_results", "update", "cancel", "truncate", "events", "aclose"),
+    "engine": ("open", "push", "send_text", "say", "send_tool_result", "update", "cancel", "truncate", "events", "aclose"),
 }
 """What a provider of each stage must be able to do; the protocols say what it means."""
 

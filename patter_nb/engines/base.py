@@ -81,7 +81,7 @@ class Engine(Protocol):
     """Speech to speech, one instance for one live session at a time.
 
     `open` begins a conversation for the agent's prompt and tools, with what was said before. Frames are pushed as they are captured, 16 kHz
-    whatever `input_format` is: the engine resamples. `send_text` and `send_tool_results` ask for an answer, `say` for one that is just
+    whatever `input_format` is: the engine resamples. `send_text` and `send_tool_result` ask for an answer, `say` for one that is just
     this text; each is answered by one `AnswerBegan(asked=True)`, in order. `cancel` gives the answer under way up; `truncate` tells how
     much of the newest answer's sound was heard, so that the engine forgets the rest. `update` takes over another prompt or other tools.
 
@@ -103,7 +103,7 @@ class Engine(Protocol):
 
     async def say(self, text: str) -> None: ...
 
-    async def send_tool_results(self, results: Sequence[tuple[str, str]]) -> None: ...
+    async def send_tool_result(self, results: Sequence[tuple[str, str]]) -> None: ...
 
     async def update(self, agent: Agent) -> None: ...
 

@@ -166,7 +166,7 @@ class ElevenLabsConvAI(SocketEngine):
         else:
             await self.send({"type": "user_message", "text": f"Say exactly the following, word for word, and nothing else: {text}"})
 
-    async def send_tool_results(self, results: Sequence[tuple[str, str]]) -> None:
+    async def send_tool_result(self, results: Sequence[tuple[str, str]]) -> None:
         self._asked += 1
         for id, content in results:
             await self.send({"type": "client_tool_result", "tool_call_id": id, "result": content, "is_error": False})

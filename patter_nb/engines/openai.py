@@ -29,8 +29,9 @@ __all__ = ["OpenAIRealtime"]
 
 RATE: Final = 24_000
 _SERVER_VAD: Final = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 300}
-_PASSING: Final = frozenset(("response_cancel_not_active", "item_truncate_invalid_item_id", "invalid_value"))
-"""Errors of what came too late: an answer that had ended when it was given up, sound that had been heard by then."""
+_PASSING: Final = frozenset(("response_cancel_not_active", "item_truncate_invalid_item_id", "invalid_value", "session_expired"))
+"""Errors of what came too late (an answer that had ended when it was given up, sound that had been heard by then), and of a conversation
+that has reached the vendor's length: its connection is closed, and opened again."""
 _ENDS: Final = {"completed": "stop", "cancelled": "cancelled", "incomplete": "length", "failed": "stop"}
 _KEY_HINT: Final = "Set the environment variable OPENAI_API_KEY to a valid key, or pass api_key=."
 _MODELS: Final = ("gpt-realtime-mini", "gpt-realtime")
@@ -146,7 +147,7 @@ class OpenAIRealtime(SocketEngine):
         instructions = f"Say exactly the following to the person, word for word, and nothing else:\n\n{text}"
         await self._respond({"instructions": instructions, "tool_choice": "none"})
 
-    async def send_tool_results(self, results: Sequence[tuple[str, str]]) -> None:
+    async def send_tool_result(self, results: Sequence[tuple[str, str]]) -> None:
         for id, content in results:
             item = {"type": "function_call_output", "call_id": id, "output": content}
             await self.send({"type": "conversation.item.create", "item": item})

@@ -81,7 +81,7 @@ class SocketEngine(ABC):
             raise RequestTimeout(f"{name} did not answer within {CONNECT_S:g} s.", hint="Try again in a moment.", **where) from error
         except aiohttp.WSServerHandshakeError as error:
             told = refusal_of({"message": error.message}, status=error.status, headers=dict(error.headers or {}))
-            raise refusal_error(told, self.source) from error
+            raise refusal_error(told, self.source) from None  # the client's own error shows the headers, and the key in them
         except (aiohttp.ClientError, OSError) as error:
             hint = "Check the network, and base_url if you set it."
             raise ConnectionFailed(f"{name} could not be reached: {error or type(error).__name__}.", hint=hint, **where) from error
@@ -105,6 +105,8 @@ class SocketEngine(ABC):
                     yield event
                 while self.replies:
                     await self.send(self.replies.pop(0))
+                if self.is_spent():
+                    await self.reopen()
             if self._closed:
                 return
             now = time.monotonic()
@@ -127,7 +129,7 @@ class SocketEngine(ABC):
                 continue
             if frame.type in _ENDS:
                 return
-            if frame.type is not aiohttp.WSMsgType.TEXT:
+            if frame.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):  # JSON in either
                 continue
             try:
                 message = json.loads(frame.data)
@@ -141,6 +143,10 @@ class SocketEngine(ABC):
         """What it means that nothing came for `idle_s`."""
         return ()
 
+    def is_spent(self) -> bool:
+        """Whether the vendor is about to end this conversation, and nobody would notice now if it began anew."""
+        return False
+
     def interrupted(self) -> Iterable[EngineEvent]:
         """What ends because the connection dropped."""
         return ()
@@ -149,7 +155,12 @@ class SocketEngine(ABC):
         """Keep what was said, to be told again where the connection drops."""
         self._said.append(message)
 
-    def _malformed(self, text: str) -> MalformedStream:
+    async def reopen(self) -> None:
+        """Begin anew before the vendor ends the conversation: the connection is closed, and `events` opens another."""
+        if self._ws is not None:
+            await self._ws.close()
+
+    def _malformed(self, text: str | bytes) -> MalformedStream:
         told = f"{self.source.provider} sent a message that is not of its form: {text[:200]!r}"
         return MalformedStream(told, provider=self.source.provider, model=self.source.model, hint="Is base_url the address of this API?")
 

@@ -99,7 +99,7 @@ class Engaged:
         behind = [*takewhile(lambda message: message["role"] == "tool", reversed(asked.messages))]
         results = [(message["tool_call_id"], message["content"]) for message in reversed(behind)]
         text = str(asked.messages[-1].get("content") or "")
-        self._ask(_Asked(asked.epoch, asked.round), lambda engine: engine.send_tool_results(results) if results else engine.send_text(text))
+        self._ask(_Asked(asked.epoch, asked.round), lambda engine: engine.send_tool_result(results) if results else engine.send_text(text))
 
     def speak(self, asked: Speak) -> None:
         """Have the engine say a text by itself."""

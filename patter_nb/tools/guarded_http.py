@@ -5,6 +5,7 @@ Loaded when the first request is made, since httpx takes its time to import.
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,15 @@ class Reply:
         return " ".join(self.body[: 4 * EXCERPT_CHARS].decode("utf-8", "replace").split())[:EXCERPT_CHARS]
 
 
+class _WithoutPath(logging.Filter):
+    """Keeps path and query of a URL, where a key may be, out of the line that httpx logs for each request."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(f"{arg.scheme}://{arg.host}/..." if type(arg).__name__ == "URL" else arg for arg in record.args)
+        return True
+
+
 class GuardedTransport(httpx.AsyncBaseTransport):
     """Connects to addresses that `guard` has checked, and leaves no second look at the name to whoever connects.
 
@@ -57,6 +67,9 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     def __init__(self, guard: UrlGuard, library: Any = httpx) -> None:
         self._guard = guard
         self._library = library
+        logger = logging.getLogger(library.__name__)
+        if not any(isinstance(known, _WithoutPath) for known in logger.filters):
+            logger.addFilter(_WithoutPath())
         self._pools: dict[tuple[str, bytes], Any] = {}
 
     async def handle_async_request(self, request: Any) -> Any:

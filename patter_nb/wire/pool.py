@@ -52,6 +52,7 @@ class Pool:
         try:
             await asyncio.get_running_loop().create_future()  # until the loop ends
         except asyncio.CancelledError:
+            _pools.pop(asyncio.get_running_loop(), None)  # this task holds the loop, and so would the pool
             await self.session.close()
             raise
 
@@ -64,7 +65,8 @@ class Pool:
         parts = urlsplit(url)
         host = f"{parts.scheme}://{parts.netloc}"
         if host not in self._proxies:
-            self._proxies[host] = None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+            scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+            self._proxies[host] = None if proxy_bypass(parts.netloc) else getproxies().get(scheme)
         return self._proxies[host]
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:

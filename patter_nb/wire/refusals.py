@@ -38,6 +38,9 @@ _BAD_KEY: Final = re.compile(r"api[_ ]key.{0,4}(not valid|invalid)|invalid.api.k
 _FILTERED: Final = re.compile(r"content_filter|content_policy_violation|blocked by content filtering policy")
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "x-goog-request-id", "cf-ray")
 _NAMED: Final[Mapping[str, int]] = {
+    "model_not_found": 404,
+    "invalid_api_key": 401,
+    "context_length_exceeded": 400,
     "invalid_request_error": 400,
     "authentication_error": 401,
     "permission_error": 403,

@@ -280,7 +280,8 @@ def _declaration(function: Mapping[str, Any]) -> dict[str, Any]:
     """A function without parameters has none: an object without properties is refused."""
     parameters = function.get("parameters") or {}
     told = {"name": function["name"], "description": function.get("description") or function["name"]}
-    return told | ({"parameters": gemini_schema(parameters)} if parameters.get("properties") else {})
+    schema = gemini_schema(parameters) if parameters else {}
+    return told | ({"parameters": schema} if schema.get("properties") else {})
 
 
 def _choice(choice: str | Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
+from patter_nb.errors import MalformedStream
 from patter_nb.llm.base import Message
 from patter_nb.llm.wire.history import arguments_of, called_names, extra_of, text_of
 
@@ -104,7 +105,12 @@ class Growing:
         self.arguments.update(args or {})
         for piece in partial or ():
             value = next((piece[key] for key in _VALUES if key in piece), None)
-            self._put(str(piece.get("jsonPath", "$")).removeprefix("$"), value)
+            path = str(piece.get("jsonPath", "$")).removeprefix("$")
+            try:
+                self._put(path, value)
+            except (AttributeError, IndexError, TypeError, ValueError) as error:
+                told = f"Google's model put a value at {path!r:.80}, where there is no place for it."
+                raise MalformedStream(told, provider="google", hint="Ask again, or describe the tool better.") from error
 
     def _put(self, path: str, value: Any) -> None:
         steps = [int(number) if number else quoted or name for number, quoted, name in _STEP.findall(path)]

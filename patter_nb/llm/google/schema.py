@@ -33,7 +33,7 @@ def _converted(schema: Mapping[str, Any], named: Mapping[str, Any], inside: tupl
         name = str(schema["$ref"]).rpartition("/")[2]
         beside = {key: value for key, value in schema.items() if key != "$ref"}
         if name in inside or name not in named:
-            return {"type": "object", **_converted(beside, named, inside)}
+            return {**_converted(beside, named, inside), "type": "object"}
         return _converted({**named[name], **beside}, named, (*inside, name))
     for part in schema.get("allOf", ()):
         schema = _both(schema, part, named)

@@ -103,6 +103,7 @@ class Remote:
 
         url = self._url
         said: list[str] = []
+        refused: int | None = None
         async with guarded_session(url.guard()) as session:
             try:
                 async with asyncio.timeout(CONNECT_S):
@@ -113,9 +114,11 @@ class Remote:
             except TimeoutError as error:
                 self._late(f"could not be connected to within {CONNECT_S:.0f} s", error)
             except aiohttp.WSServerHandshakeError as error:
-                self._refused(error.status, "it opens no WebSocket there.")
+                refused = error.status  # raised outside, for this error shows the URL, and a key in it
             except (aiohttp.ClientError, OSError) as error:
                 self._unreachable(error)
+            if refused is not None:
+                self._refused(refused, "it opens no WebSocket there.")
             try:
                 while True:
                     try:

@@ -101,10 +101,23 @@ class Exchange:
         headers = self._response.headers
         self.request_id = headers.get("x-request-id") or headers.get("request-id")
         if self._response.status != 200:  # no vendor streams under another one
-            with self._failures():
-                body = await self._response.content.read(_ERROR_BYTES)
+            body = await self._error_body(self._response.content)
+            if self.cancelled:
+                self._close()
+                self._response = None
+                return
             refusal = refusal_of(body, status=self._response.status, headers=headers)
             raise Refused(refusal, asked_wait_s(headers, refusal.details))
+
+    async def _error_body(self, content: aiohttp.StreamReader) -> bytes:
+        """All of it, up to a limit; as far as it came, where it breaks off or the request is cancelled."""
+        body = bytearray()
+        try:
+            while len(body) < _ERROR_BYTES and (data := await content.readany()):
+                body += data
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            pass  # the status says more than the rest of it would
+        return bytes(body)
 
     async def _posted(self) -> aiohttp.ClientResponse | None:
         """The answer's head; None once it is cancelled."""

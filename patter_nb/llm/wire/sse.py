@@ -48,9 +48,9 @@ class EventParser:
         self._rest += data
         if not self._begun and not self._begin():
             return []
+        if len(self._rest) > LARGEST_EVENT:
+            raise MalformedStream(f"An event of more than {LARGEST_EVENT:,} bytes came.", hint="Is this the address of the API?")
         if b"\n" not in data:
-            if len(self._rest) > LARGEST_EVENT:
-                raise MalformedStream(f"An event of more than {LARGEST_EVENT:,} bytes came.", hint="Is this the address of the API?")
             return []
         *blocks, rest = bytes(self._rest).split(b"\n\n")
         if not blocks:

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -75,6 +76,8 @@ class VendorLLM(ABC):
         if not timeout_s > 0 or max_retries < 0:
             told = f"{name} cannot work with timeout_s={timeout_s!r}, max_retries={max_retries!r}."
             raise PatterConfigError(told, hint="Pass seconds above 0, and a number of 0 or more.")
+        if "@" in urlsplit(base_url).netloc:
+            raise PatterConfigError(f"{name} cannot use a base_url with a user name in it.", hint="Pass the key as api_key=.")
         self.model = model
         self.base_url = base_url.rstrip("/")
         self.timeout_s = timeout_s

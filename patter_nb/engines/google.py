@@ -1,0 +1,243 @@
+"""Google's Live API: speech to speech over a WebSocket that carries generateContent's parts both ways.
+
+From Google's reference "Live API - WebSockets". The server hears when the person interrupts, and writes down both sides piece by piece;
+nothing says when the person's words are complete but the answer that follows. It announces the end of a conversation before it comes.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+
+from patter_nb.audio.frames import FRAME_MS, SAMPLE_RATE, AudioFormat, Frame
+from patter_nb.engines.base import AnswerBegan, AnswerChunk, AnswerEnded, AnswerSound, EngineEvent, Heard, VoiceBegan, VoiceEnded
+from patter_nb.engines.socket import SocketEngine
+from patter_nb.errors import PatterConfigError
+from patter_nb.keywords import reject_unknown
+from patter_nb.llm.base import LLMChunk, Message
+from patter_nb.llm.google.parts import contents_of
+from patter_nb.llm.google.schema import gemini_schema
+from patter_nb.llm.wire.history import sound
+from patter_nb.wire.refusals import Source, refusal_error, refusal_of
+
+if TYPE_CHECKING:
+    from patter_nb.agent import Agent
+
+__all__ = ["GeminiLive"]
+
+OUT_RATE: Final = 24_000
+_PATH: Final = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
+_KEYS: Final = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+_KEY_HINT: Final = "Set the environment variable GEMINI_API_KEY or GOOGLE_API_KEY to a valid key, or pass api_key=."
+
+
+class GeminiLive(SocketEngine):
+    """A speech-to-speech model of Google's, by default gemini-2.5-flash-native-audio-preview-09-2025 with the voice Puck.
+
+    The key is GEMINI_API_KEY, or else GOOGLE_API_KEY. `temperature` is the model's; `base_url` default wss://generativelanguage.googleapis.com.
+    Raises `PatterConfigError` where there is no key, `TypeError` for an unknown keyword.
+    """
+
+    provider: ClassVar[str] = "google"
+    costs = True
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        model: str = "gemini-2.5-flash-native-audio-preview-09-2025",
+        voice: str = "Puck",
+        temperature: float | None = None,
+        base_url: str = "wss://generativelanguage.googleapis.com",
+        **unknown: Any,
+    ) -> None:
+        reject_unknown("GeminiLive", unknown, ("api_key", "model", "voice", "temperature", "base_url"))
+        self._key = (api_key or next((key for name in _KEYS if (key := os.environ.get(name))), "")).strip()
+        if not self._key:
+            raise PatterConfigError("GeminiLive has no API key.", hint=_KEY_HINT)
+        super().__init__(Source(self.provider, model, _KEY_HINT, "Take a model that speaks by the Live API."))
+        self.model = model
+        self.voice = voice
+        self._temperature = {} if temperature is None else {"temperature": temperature}
+        self._base_url = base_url.rstrip("/")
+        self._restart()
+
+    def _restart(self) -> None:
+        self._frames = 0
+        self._asked = 0
+        self._answers = 0
+        self._answer: str | None = None
+        self._words, self._reply = "", ""
+        self._calls: dict[str, str] = {}
+        self._usage: LLMChunk | None = None
+        self._leaving = False
+
+    def __repr__(self) -> str:
+        """Never with the key."""
+        return f"GeminiLive(model={self.model!r}, voice={self.voice!r})"
+
+    @property
+    def input_format(self) -> AudioFormat:
+        return AudioFormat(SAMPLE_RATE)
+
+    @property
+    def output_format(self) -> AudioFormat:
+        return AudioFormat(OUT_RATE)
+
+    # --- to the server
+
+    async def address(self) -> tuple[str, Mapping[str, str]]:
+        return f"{self._base_url}{_PATH}", {"x-goog-api-key": self._key}
+
+    async def begin(self, agent: Agent, history: Sequence[Message]) -> None:
+        self._restart()
+        spoken = {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": self.voice}}}
+        settings = {"responseModalities": ["AUDIO"], "speechConfig": spoken, **self._temperature}
+        setup: dict[str, Any] = {"model": f"models/{self.model}", "generationConfig": settings}
+        setup |= {"inputAudioTranscription": {}, "outputAudioTranscription": {}}
+        if prompt := agent.render(agent.system_prompt):
+            setup["systemInstruction"] = {"parts": [{"text": prompt}]}
+        if agent.tools:
+            setup["tools"] = [{"functionDeclarations": [_declaration(tool.spec()["function"]) for tool in agent.tools]}]
+        await self.send({"setup": setup})
+        if history:
+            turns = contents_of(sound(history), self.provider, needs_signatures=False)
+            await self.send({"clientContent": {"turns": turns, "turnComplete": False}})
+
+    async def update(self, agent: Agent) -> None:
+        """Begin anew with another prompt or other tools, since the API keeps those of the beginning."""
+        self._agent = agent
+        await self.reopen()
+
+    async def push(self, frame: Frame) -> None:
+        self._frames += 1
+        data = base64.b64encode(frame.pcm.astype("<i2").tobytes()).decode()
+        await self.send({"realtimeInput": {"audio": {"data": data, "mimeType": f"audio/pcm;rate={SAMPLE_RATE}"}}})
+
+    async def send_text(self, text: str) -> None:
+        self.remember({"role": "user", "content": text})
+        await self._ask(text)
+
+    async def say(self, text: str) -> None:
+        await self._ask(f"Say exactly the following, word for word, and nothing else: {text}")
+
+    async def _ask(self, text: str) -> None:
+        self._asked += 1
+        await self.send({"clientContent": {"turns": [{"role": "user", "parts": [{"text": text}]}], "turnComplete": True}})
+
+    async def send_tool_result(self, results: Sequence[tuple[str, str]]) -> None:
+        self._asked += 1
+        answers = [{"id": id, "name": self._calls.get(id, id), "response": {"result": content}} for id, content in results]
+        await self.send({"toolResponse": {"functionResponses": answers}})
+
+    async def cancel(self) -> None:
+        """The API has no way to be told; what still comes of this answer is dropped here."""
+        self._answer = None
+
+    async def truncate(self, played_ms: float) -> None:
+        """The API keeps what it thinks was heard."""
+
+    # --- from the server
+
+    def take(self, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
+        if "error" in message:
+            raise refusal_error(refusal_of(message), self.source)
+        events: list[EngineEvent] = []
+        if (usage := message.get("usageMetadata")) is not None:
+            self._usage = _usage(usage, self.provider, self.model)
+        if "goAway" in message:
+            self._leaving = True
+        if (content := message.get("serverContent")) is not None:
+            events += self._content(content)
+        if (calls := message.get("toolCall")) is not None:
+            events += self._call(calls.get("functionCalls") or ())
+        return events
+
+    def is_spent(self) -> bool:
+        return self._leaving and self._answer is None
+
+    def interrupted(self) -> Iterable[EngineEvent]:
+        return self._end("cancelled")
+
+    def _content(self, content: Mapping[str, Any]) -> Iterable[EngineEvent]:
+        if content.get("interrupted"):
+            self._answer = None
+            yield VoiceBegan(self._at_ms)
+        if said := (content.get("inputTranscription") or {}).get("text"):
+            yield from self._heard(str(said))
+        if words := (content.get("outputTranscription") or {}).get("text"):
+            yield from self._begin()
+            self._reply += str(words)
+            yield AnswerChunk(str(self._answer), LLMChunk("text", content=str(words)))
+        for part in (content.get("modelTurn") or {}).get("parts") or ():
+            if data := (part.get("inlineData") or {}).get("data"):
+                yield from self._begin()
+                yield AnswerSound(str(self._answer), np.frombuffer(base64.b64decode(data), "<i2").astype(np.int16))
+        if content.get("turnComplete"):
+            yield from self._end("stop")
+
+    @property
+    def _at_ms(self) -> float:
+        return float(self._frames * FRAME_MS)
+
+    def _heard(self, text: str) -> Iterable[EngineEvent]:
+        """More of what the person says. Behind the beginning of the answer it is only written down."""
+        if self._answer is None and not self._words:
+            yield VoiceBegan(self._at_ms)
+        self._words += text
+        yield Heard(self._words.strip(), is_final=False)
+
+    def _begin(self) -> Iterable[EngineEvent]:
+        """An answer begins, if none is under way; the person has said all by then."""
+        if self._answer is not None:
+            return
+        if self._words:
+            yield from self._complete()
+            yield VoiceEnded(self._at_ms)
+        self._answers += 1
+        self._answer = f"answer_{self._answers}"
+        asked, self._asked = self._asked > 0, max(0, self._asked - 1)
+        yield AnswerBegan(self._answer, asked)
+
+    def _complete(self) -> Iterable[EngineEvent]:
+        words, self._words = self._words.strip(), ""
+        if words:
+            self.remember({"role": "user", "content": words})
+            yield Heard(words, is_final=True)
+
+    def _end(self, reason: str) -> Iterable[EngineEvent]:
+        if self._reply.strip():
+            self.remember({"role": "assistant", "content": self._reply.strip()})
+        ended, self._answer, self._reply = self._answer, None, ""
+        yield from self._complete()
+        if ended is not None:
+            if self._usage is not None:
+                yield AnswerChunk(ended, self._usage)
+            yield AnswerEnded(ended, reason)
+        self._usage = None
+
+    def _call(self, calls: Iterable[Mapping[str, Any]]) -> Iterable[EngineEvent]:
+        yield from self._begin()
+        for index, call in enumerate(calls):
+            id, name = str(call.get("id")), str(call.get("name"))
+            self._calls[id] = name
+            arguments = json.dumps(call.get("args") or {}, ensure_ascii=False)
+            yield AnswerChunk(str(self._answer), LLMChunk("tool_call", index=index, id=id, name=name, arguments=arguments))
+        yield from self._end("tool_calls")
+
+
+def _usage(usage: Mapping[str, Any], provider: str, model: str) -> LLMChunk:
+    prompt, answer = int(usage.get("promptTokenCount") or 0), int(usage.get("responseTokenCount") or 0)
+    return LLMChunk("usage", input_tokens=prompt, output_tokens=answer, provider=provider, model=model)
+
+
+def _declaration(function: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = function.get("parameters") or {}
+    told = {"name": function["name"], "description": function.get("description") or function["name"]}
+    schema = gemini_schema(parameters) if parameters else {}
+    return told | ({"parameters": schema} if schema.get("properties") else {})

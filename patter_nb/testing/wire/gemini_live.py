@@ -1,0 +1,163 @@
+"""Google's Live API as a server on this machine: the WebSocket, sound both ways, and what is said from a script.
+
+From Google's reference "Live API - WebSockets". As there, messages of the server are JSON in binary frames. Whether the person speaks is
+scripted in milliseconds of the sound that was received.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import count
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from patter_nb.testing.scripted import Call
+from patter_nb.testing.wire.realtime import RATE, Spoken, Utterance
+
+__all__ = ["GeminiLiveServer"]
+
+Reply: TypeAlias = str | Spoken | Call | Sequence[Call]
+_PATH = "/ws/google.ai.generativelanguage.{version}.GenerativeService.BidiGenerateContent"
+
+
+class GeminiLiveServer:
+    """Answers as Google's Live API does: `replies` in order, `hears` as the sound comes in. It takes the key "test-key".
+
+    `setups` holds what each connection was told at its beginning, `received` every other message of the client, `heard` its sound.
+    Leaving the block raises `AssertionError` for replies that nobody asked for.
+    """
+
+    def __init__(self, replies: Iterable[Reply] = (), *, hears: Iterable[Utterance] = ()) -> None:
+        self._replies = deque(replies)
+        self._hears = deque(hears)
+        self._runner: web.AppRunner | None = None
+        self._open: dict[web.WebSocketResponse, _Conversation] = {}
+        self.setups: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
+        self.heard = bytearray()
+        self.url = ""
+
+    async def __aenter__(self) -> GeminiLiveServer:
+        app = web.Application()
+        app.router.add_get(_PATH, self._serve)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"ws://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for ws in tuple(self._open):
+            await ws.close(code=WSCloseCode.GOING_AWAY)
+        assert self._runner is not None
+        await self._runner.cleanup()
+        if kind is None and self._replies:
+            raise AssertionError(f"GeminiLiveServer was not asked for {[*self._replies]}.")
+
+    async def announce_end(self) -> None:
+        """Say on every connection that it will soon be closed."""
+        for conversation in tuple(self._open.values()):
+            await conversation.send({"goAway": {"timeLeft": "10s"}})
+
+    def next_reply(self) -> Reply:
+        """What the model says next."""
+        if not self._replies:
+            raise AssertionError("GeminiLiveServer was asked for more than it has replies.")
+        return self._replies.popleft()
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if "test-key" not in (request.headers.get("x-goog-api-key"), request.query.get("key")):
+            return web.json_response({"error": {"code": 401, "message": "API key not valid.", "status": "UNAUTHENTICATED"}}, status=401)
+        ws = web.WebSocketResponse(max_msg_size=0)
+        await ws.prepare(request)
+        self._open[ws] = _Conversation(self, ws, self._hears)
+        try:
+            await self._open[ws].run()
+        finally:
+            del self._open[ws]
+        return ws
+
+
+class _Conversation:
+    """One connection."""
+
+    def __init__(self, server: GeminiLiveServer, ws: web.WebSocketResponse, hears: deque[Utterance]) -> None:
+        self._server = server
+        self._ws = ws
+        self._hears = hears
+        self._ids = count(1)
+        self._ms = 0.0
+        self._person: Utterance | None = None
+        self._speaking: asyncio.Task[None] | None = None
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if not self._ws.closed:
+            await self._ws.send_bytes(json.dumps(message).encode())
+
+    async def run(self) -> None:
+        try:
+            async for frame in self._ws:
+                if frame.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    await self._take(json.loads(frame.data))
+        finally:
+            if self._speaking is not None:
+                self._speaking.cancel()
+
+    async def _take(self, message: dict[str, Any]) -> None:
+        if "setup" in message:
+            self._server.setups.append(message["setup"])
+            await self.send({"setupComplete": {}})
+            return
+        self._server.received.append(message)
+        match message:
+            case {"clientContent": {"turnComplete": True}} | {"toolResponse": _}:
+                self._answer()
+            case {"realtimeInput": {"audio": {"data": str(data)}}}:
+                sound = base64.b64decode(data)
+                self._server.heard += sound
+                self._ms += len(sound) / 32
+                await self._hear()
+
+    async def _hear(self) -> None:
+        if self._person is None and self._hears and self._ms >= self._hears[0].start_ms:
+            self._person = self._hears.popleft()
+            if self._speaking is not None and not self._speaking.done():
+                self._speaking.cancel()
+                await self.send({"serverContent": {"interrupted": True}})
+        if self._person is not None and self._ms >= self._person.stop_ms:
+            said, self._person = self._person, None
+            for word in said.text.split(" "):
+                await self.send({"serverContent": {"inputTranscription": {"text": f" {word}"}}})
+            self._answer()
+
+    def _answer(self) -> None:
+        reply = self._server.next_reply()
+        if isinstance(reply, (str, Spoken)):
+            self._speaking = asyncio.ensure_future(self._speak(Spoken(reply) if isinstance(reply, str) else reply))
+        else:
+            calls = [reply] if isinstance(reply, Call) else list(reply)
+            self._speaking = asyncio.ensure_future(self._call(calls))
+
+    async def _call(self, calls: Sequence[Call]) -> None:
+        told = [{"id": f"function-call-{next(self._ids)}", "name": call.name, "args": call.arguments} for call in calls]
+        await self.send({"toolCall": {"functionCalls": told}})
+
+    async def _speak(self, said: Spoken) -> None:
+        sound, words = said.sound().astype("<i2").tobytes(), said.text.split(" ")
+        size = max(2, len(sound) // len(words) // 2 * 2)
+        for number, word in enumerate(words):
+            block = sound[number * size : (number + 1) * size if number < len(words) - 1 else None]
+            data = {"mimeType": f"audio/pcm;rate={RATE}", "data": base64.b64encode(block).decode()}
+            await self.send({"serverContent": {"modelTurn": {"parts": [{"inlineData": data}]}}})
+            await self.send({"serverContent": {"outputTranscription": {"text": word if number == 0 else f" {word}"}}})
+            if said.paced:
+                await asyncio.sleep(len(block) / 2 / RATE)
+        usage = {"promptTokenCount": 12, "responseTokenCount": 7, "totalTokenCount": 19}
+        await self.send({"serverContent": {"generationComplete": True}})
+        await self.send({"serverContent": {"turnComplete": True}, "usageMetadata": usage})
