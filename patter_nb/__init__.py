@@ -26,6 +26,7 @@ _HOMES = {
     "patter_nb.llm.loop": ("LLMLoop",),
     "patter_nb.engines.openai": ("OpenAIRealtime",),
     "patter_nb.engines.elevenlabs": ("ElevenLabsConvAI",),
+    "patter_nb.engines.google": ("GeminiLive",),
     "patter_nb.llm.openai": ("OpenAILLM",),
     "patter_nb.llm.anthropic": ("AnthropicLLM",),
     "patter_nb.llm.groq": ("GroqLLM",),
@@ -98,6 +99,7 @@ __all__ = [
     "Event",
     "FallbackLLM",
     "Filler",
+    "GeminiLive",
     "GoogleLLM",
     "GroqLLM",
     "Guardrail",
@@ -159,6 +161,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from patter_nb.agent import AfterLLM, Agent, Filler, Guardrail, HookContext, PipelineHooks
     from patter_nb.engines.elevenlabs import ElevenLabsConvAI
+    from patter_nb.engines.google import GeminiLive
     from patter_nb.engines.openai import OpenAIRealtime
     from patter_nb.errors import (
         AllProvidersFailed,

@@ -17,7 +17,7 @@ ROOT = Path(patter_nb.__file__).parent
 
 JUPYTER = {"IPython", "ipywidgets", "anywidget", "ipykernel", "ipywebrtc", "jupyterlab", "traitlets", "comm"}
 STAGES = {"llm", "stt", "tts", "vad", "engines"}
-SHARED = {"base", "loop", "rounds", "wire", "openai_shape", "socket", "utterance"}
+SHARED = {"base", "loop", "rounds", "wire", "openai_shape", "gemini", "socket", "utterance"}
 """What the providers of a stage have in common."""
 FACES = {"display", "console", "tape", "export"}
 EDGES = {

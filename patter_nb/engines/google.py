@@ -20,8 +20,8 @@ from patter_nb.engines.socket import SocketEngine
 from patter_nb.errors import PatterConfigError
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMChunk, Message
-from patter_nb.llm.google.parts import contents_of
-from patter_nb.llm.google.schema import gemini_schema
+from patter_nb.llm.gemini.parts import contents_of
+from patter_nb.llm.gemini.schema import gemini_schema
 from patter_nb.llm.wire.history import sound
 from patter_nb.wire.refusals import Source, refusal_error, refusal_of
 

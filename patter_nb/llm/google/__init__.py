@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from patter_nb.errors import MalformedStream, PatterConfigError
 from patter_nb.llm.base import FinishReason, LLMChunk, Message, ToolSpec
-from patter_nb.llm.google.parts import Growing, contents_of
-from patter_nb.llm.google.schema import gemini_schema
+from patter_nb.llm.gemini.parts import Growing, contents_of
+from patter_nb.llm.gemini.schema import gemini_schema
 from patter_nb.llm.google.vertex import VertexToken, vertex_host
 from patter_nb.llm.wire.clients import Objects, plain
 from patter_nb.llm.wire.decoding import Decoder, finish_of

@@ -10,8 +10,8 @@ import pytest
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from patter_nb.llm.google.parts import Growing
-from patter_nb.llm.google.schema import gemini_schema
+from patter_nb.llm.gemini.parts import Growing
+from patter_nb.llm.gemini.schema import gemini_schema
 from patter_nb.tools.tool import tool
 
 STRING = {"type": "string"}
