@@ -27,6 +27,8 @@ from patter_nb.wire.refusals import Refusal, refusal_of
 __all__ = ["TTS", "ElevenLabsTTS"]
 
 INACTIVITY_S: Final = 60
+LONGEST: Final = 40_000
+"""Characters of one request, with eleven_flash_v2_5."""
 _MARGIN_S: Final = 5
 """A socket this near to its end is not begun with."""
 _CLOSED_WELL: Final = 1000
@@ -116,7 +118,7 @@ class ElevenLabsTTS(VendorTTS):
         return await connected(url, self._headers, self._source, timeout_s=self.timeout_s)
 
     def _portions(self, words: Words) -> AsyncIterator[Words]:
-        return super()._portions(words) if self._streaming else by_sentences(words)
+        return super()._portions(words) if self._streaming else by_sentences(words, longest=LONGEST)
 
     def _attempt(self, words: Words, *, fresh: bool) -> AsyncIterator[bytes]:
         return self._over_socket(words, fresh=fresh) if self._streaming else self._over_http(words)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from patter_nb.errors import PatterConfigError
 from patter_nb.tasks import closing
@@ -15,6 +15,9 @@ from patter_nb.wire.refusals import refusal_of
 
 __all__ = ["TTS", "OpenAITTS"]
 
+LONGEST: Final = 4096
+"""Characters of one request."""
+
 
 class OpenAITTS(VendorTTS):
     """A voice of OpenAI's, by default alloy of gpt-4o-mini-tts; the key is OPENAI_API_KEY. Mono PCM16 at 24,000 Hz.
@@ -23,7 +26,8 @@ class OpenAITTS(VendorTTS):
     instructions  how to speak, in words ("Speak in a calm, low voice."); tts-1 and tts-1-hd take none
     base_url      before /audio/speech: a server of the same form may be anywhere
 
-    The other arguments are those of `VendorTTS`. An iterator of text is spoken by sentences, each in a request of its own.
+    The other arguments are those of `VendorTTS`. An iterator of text, or a text of more than 4,096 characters, is spoken by
+    sentences, each in a request of its own.
     """
 
     provider: ClassVar[str] = "openai"
@@ -62,7 +66,7 @@ class OpenAITTS(VendorTTS):
         return {"Authorization": f"Bearer {self._key}", **self._user_agent}
 
     def _portions(self, words: Words) -> AsyncIterator[Words]:
-        return by_sentences(words)
+        return by_sentences(words, longest=LONGEST)
 
     async def _attempt(self, words: Words, *, fresh: bool) -> AsyncIterator[bytes]:
         text = "".join([piece async for piece in words.pieces()])

@@ -316,6 +316,14 @@ async def test_a_sentence_is_asked_for_while_the_rest_is_still_written(way: Way)
     assert [one.text.strip() for one in server.spoken] == ["It is sunny in Rome today.", "Take a hat."]
 
 
+async def test_a_text_too_long_for_one_request_is_spoken_by_sentences() -> None:
+    text = "It is sunny in Rome today, and warm. " * 200
+    async with VoiceServer(lambda text: noise(text)[:100]) as server, WAYS[0].to(server) as tts:
+        assert len(await sound_of(tts, text)) == 200 * len(server.spoken)
+    assert len(server.spoken) > 10
+    assert "".join(one.text for one in server.spoken).split() == text.split()
+
+
 @every_way
 async def test_endless_text_can_be_left(way: Way) -> None:
     async def endless() -> AsyncIterator[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator
 from typing import Any
 
+import local_web
 import pytest
+from aiohttp import web
 from voice_ways import KEY, Way, blocks_of, every_way, noise, pieces, sound_of, still_running, ways
 
 from patter_nb.audio.frames import Pcm
@@ -62,7 +65,7 @@ async def test_a_wrong_key(way: Way) -> None:
     async with VoiceServer(key="another-key") as server, way.to(server) as tts:
         with pytest.raises(AuthenticationError, match=rf"{tts.key_name}") as caught:
             await blocks_of(tts, "Hello.")
-    assert KEY not in f"{caught.value} {caught.value.args}"
+    assert KEY not in f"{caught.value} {caught.value.args}" + "".join(traceback.format_exception(caught.value))
     assert caught.value.provider == tts.provider
     assert len(server.spoken) <= 1
 
@@ -148,6 +151,16 @@ async def test_nobody_at_the_address(way: Way) -> None:
     with pytest.raises(ConnectionFailed, match=r"could not be reached at http://127\.0\.0\.1.*base_url"):
         await blocks_of(tts, "Hello.")
     await tts.aclose()
+
+
+@ways(socket=True)
+async def test_an_address_that_opens_no_websocket_is_a_malformed_stream(way: Way) -> None:
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text="Hello.")
+
+    async with local_web.serving(page) as page_server, VoiceServer() as server:
+        with pytest.raises(MalformedStream, match="HTTP 200 where a WebSocket should open"):
+            await blocks_of(way.make(server, base_url=page_server.url), "Hello.")
 
 
 @every_way

@@ -29,6 +29,8 @@ logger = logging.getLogger("patter_nb")
 _GOODBYE_S: Final = 0.01
 """How long a vendor's own word of farewell is waited for: nobody reads it, and who interrupts should not wait."""
 _LARGEST: Final = 2**24
+_PING_S: Final = 20.0
+"""How often the vendor is asked whether it is still there: the network may be gone without a word, when a machine slept."""
 _SHOWN: Final = 80
 
 
@@ -42,11 +44,15 @@ async def connected(url: str, headers: Mapping[str, str], source: Source, *, tim
                 headers=headers,
                 proxy=shared.proxy_for(url),
                 max_msg_size=_LARGEST,
+                heartbeat=_PING_S,
                 timeout=aiohttp.ClientWSTimeout(ws_close=_GOODBYE_S),
             )
     except aiohttp.WSServerHandshakeError as error:
+        if error.status < 400:
+            raise Failed(_malformed(f"HTTP {error.status} where a WebSocket should open", source)) from None
         told = Refusal(error.status, "it opens no WebSocket for this key, model and voice")
-        raise refused(told, source, asked_wait_s=asked_wait_s(error.headers or {})) from error
+        waits_s = asked_wait_s(error.headers or {})
+        raise refused(told, source, asked_wait_s=waits_s) from None  # the client's error shows the headers, and the key
     except TimeoutError as error:
         told_late = f"{source.provider} opened no WebSocket within {min(CONNECT_S, timeout_s):g} s."
         raise Failed(

@@ -90,12 +90,19 @@ async def sentences(words: Words) -> AsyncIterator[str]:
         yield sentence
 
 
-async def by_sentences(words: Words) -> AsyncIterator[Words]:
-    """The same as texts to be asked for one by one; what holds no word needs no voice."""
+async def by_sentences(words: Words, *, longest: int) -> AsyncIterator[Words]:
+    """The same as texts to be asked for one by one, none of more than `longest` characters; what holds no word needs no voice."""
     async with closing(sentences(words)) as pieces:
         async for piece in pieces:
-            if speakable(piece):
-                yield Words(piece)
+            whole = len(piece) <= longest
+            for part in [piece] if whole else _cut(piece):
+                if speakable(part):
+                    yield Words(part)
+
+
+def _cut(text: str) -> list[str]:
+    chunker = SentenceChunker()
+    return chunker.push(text) + chunker.flush()
 
 
 async def _next(source: AsyncIterator[str]) -> str | None:
