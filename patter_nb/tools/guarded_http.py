@@ -53,8 +53,12 @@ class _WithoutPath(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
-            record.args = tuple(f"{arg.scheme}://{arg.host}/..." if type(arg).__name__ == "URL" else arg for arg in record.args)
+            record.args = tuple(_without_path(arg) for arg in record.args)
         return True
+
+
+def _without_path(arg: Any) -> Any:
+    return f"{arg.scheme}://{arg.host}/..." if type(arg).__name__ == "URL" else arg
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
