@@ -104,8 +104,9 @@ class DeepgramSTT(SocketSTT):
 class _Results:
     def take(self, message: Mapping[str, Any]) -> Iterable[Told]:
         if message["type"] == "Error":
-            told = message.get("description") or message.get("message") or message.get("err_msg") or "no explanation"
-            raise Declined(Refusal(400, str(told), message.get("variant") or message.get("code")))
+            told = str(message.get("description") or message.get("message") or "no explanation")
+            code = str(message.get("variant") or message.get("code") or "")
+            raise Declined(Refusal(500 if code.startswith("NET") else 400, told, code or None))
         if message["type"] != "Results":  # Metadata, SpeechStarted, UtteranceEnd
             return
         best = message["channel"]["alternatives"][0]

@@ -142,7 +142,7 @@ class _Items:
                 del self._texts[item]
                 yield self._done.pop(item)
                 yield Answered()
-                if self._order and self._texts[self._order[0]]:
+                if self._order and self._order[0] not in self._done and self._texts[self._order[0]]:
                     yield Interim(self._texts[self._order[0]])
 
     def _know(self, item: str) -> str:

@@ -126,7 +126,7 @@ async def dial(url: str, headers: Mapping[str, str], source: Source, *, timeout_
     except aiohttp.WSServerHandshakeError as error:
         if error.status < 400:
             raise malformed(source, f"HTTP {error.status} where a WebSocket was due") from error
-        raise Declined(_refusal(error), asked_wait_s(error.headers or {})) from error
+        raise Declined(_refusal(error), asked_wait_s(error.headers or {})) from None  # the client's error shows the headers, and the key
     except (aiohttp.ClientError, OSError) as error:
         told = f"{name} could not be reached at {url.partition('?')[0]}: {error or type(error).__name__}."
         raise ConnectionFailed(told, hint="Check the network, and base_url if you set it.", provider=name, model=model) from error

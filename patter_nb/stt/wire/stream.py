@@ -14,9 +14,10 @@ __all__ = ["Stream"]
 
 
 class Stream(ABC):
-    """A stream that failed is broken: it takes no sound until `transcripts` is called again. After `aclose` it is over."""
+    """A stream that failed is broken: it takes no sound until `transcripts` is called again. `aclose` or the loop's end ends it."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._out: asyncio.Queue[Transcript | BaseException | None] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -25,7 +26,7 @@ class Stream(ABC):
     @property
     def over(self) -> bool:
         """Whether another session may begin."""
-        return self._closed or self._broken
+        return self._closed or self._broken or self._loop.is_closed()
 
     @abstractmethod
     def push(self, frame: Frame) -> None:
@@ -60,6 +61,8 @@ class Stream(ABC):
 
     async def aclose(self) -> None:
         self._closed = True
+        if self._loop is not asyncio.get_running_loop():
+            return  # what it had went with its loop
         self._out.put_nowait(None)
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         for task in tasks:

@@ -77,6 +77,7 @@ class SpeechServer:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         assert self._runner is not None
+        await self.hang_up()
         await self._runner.cleanup()
         if error is None:
             assert not self._problems, self._problems
@@ -106,7 +107,7 @@ class SpeechServer:
     # --- a socket
 
     async def _call(self, request: web.BaseRequest, dialect: Dialect) -> web.StreamResponse:
-        socket = web.WebSocketResponse(autoclose=True)
+        socket = web.WebSocketResponse(timeout=1.0)
         refusal: Unacceptable | None = None
         try:
             welcome = dialect.welcome(request.query, request.headers, self._key)
