@@ -47,6 +47,7 @@ _HOMES = {
     "patter_nb.stt.assemblyai": ("AssemblyAISTT",),
     "patter_nb.stt.cartesia": ("CartesiaSTT",),
     "patter_nb.tts.piper": ("PiperTTS",),
+    "patter_nb.tts.browser": ("BrowserTTS",),
     "patter_nb.tts.openai": ("OpenAITTS",),
     "patter_nb.tts.elevenlabs": ("ElevenLabsTTS",),
     "patter_nb.tts.cartesia": ("CartesiaTTS",),
@@ -85,6 +86,7 @@ __all__ = [
     "AudioError",
     "AuthenticationError",
     "BadRequest",
+    "BrowserTTS",
     "CartesiaSTT",
     "CartesiaTTS",
     "CerebrasLLM",
@@ -209,6 +211,7 @@ if TYPE_CHECKING:
     from patter_nb.tools.signature import ToolContext
     from patter_nb.tools.tool import Tool, tool
     from patter_nb.transports.wav import WavTransport
+    from patter_nb.tts.browser import BrowserTTS
     from patter_nb.tts.cartesia import CartesiaTTS
     from patter_nb.tts.elevenlabs import ElevenLabsTTS
     from patter_nb.tts.openai import OpenAITTS

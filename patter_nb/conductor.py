@@ -123,6 +123,7 @@ class Conductor:
         match effect:
             case Play(block):
                 self.log.spoken.append(block.pcm)
+                self.log.spoken.unrecorded += 0 if block.speech is None else len(block.pcm)
                 self._playback.put(effect)
             case PausePlayback() | ResumePlayback() | FlushPlayback():
                 self._playback.put(effect)

@@ -40,12 +40,28 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class BrowserSpeech:
+    """Text that the browser of whoever listens speaks by itself, as `SpeechSynthesisUtterance` has it (Web Speech API).
+
+    `voice` is a name that the browser knows, `language` a BCP 47 tag; None: the browser's own choice. `speed` 0.1 to 10, `pitch` 0 to 2.
+    """
+
+    text: str
+    voice: str | None = None
+    language: str | None = None
+    speed: float = 1.0
+    pitch: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """Sound for the person: mono PCM16 at the transport's output rate.
 
     `start` is the position of its first sample on the session's output axis, which counts every sample ever handed to the
-    transport; blocks follow each other without gaps, also across a flush.
+    transport; blocks follow each other without gaps, also across a flush. With `speech` it is the browser that speaks: `pcm` is silence,
+    about as long as that takes, so that places in the text have places on the axis.
     """
 
     pcm: Pcm = field(repr=False)
     start: int
+    speech: BrowserSpeech | None = None

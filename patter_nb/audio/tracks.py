@@ -72,13 +72,14 @@ class Track(Generic[Scalar]):
 
 
 class PcmTrack(Track[np.int16]):
-    """Mono PCM16 at `rate` Hz, in blocks of 10 s."""
+    """Mono PCM16 at `rate` Hz, in blocks of 10 s. `unrecorded` samples of it sounded by a browser's own voice, and are 0 here."""
 
-    __slots__ = ("rate",)
+    __slots__ = ("rate", "unrecorded")
 
     def __init__(self, rate: int = SAMPLE_RATE) -> None:
         super().__init__(np.int16, _PCM_BLOCK_S * rate)
         self.rate = rate
+        self.unrecorded = 0
 
     def __repr__(self) -> str:
         return f"PcmTrack({self.rate} Hz, {len(self) / self.rate:.2f} s)"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -52,7 +52,11 @@ class PageSpeaker:
     _send: Callable[..., None] = field(compare=False, repr=False)
 
     def play(self, block: Block, rate: int) -> None:
-        self._send({"kind": "sound", "to": self.page, "start": block.start, "rate": rate}, block.pcm.tobytes())
+        if block.speech is None:
+            self._send({"kind": "sound", "to": self.page, "start": block.start, "rate": rate}, block.pcm.tobytes())
+        else:
+            place = {"start": block.start, "length": len(block.pcm)}
+            self._send({"kind": "speech", "to": self.page, **place, **asdict(block.speech)})
 
     def pause(self) -> None:
         self._send({"kind": "pause", "to": self.page})

@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, TypeAlias
 
 from patter_nb.agent import Agent
@@ -82,6 +82,7 @@ class ConsoleTransport:
         self.speaker: Speaker | None = None
         """The loudspeaker that sound goes to, if there is one."""
         self._unheard: deque[Block] = deque()
+        self._reached = 0
         self._closed = False
 
     def check(self, agent: Agent) -> None:
@@ -147,14 +148,14 @@ class ConsoleTransport:
             self._unheard.clear()
             return
         for block in self._unheard:
-            speaker.play(block, OUTPUT_RATE)
+            speaker.play(_rest_of(block, self._reached), OUTPUT_RATE)
 
     def _forget_until(self, position: int) -> None:
         while self._unheard and self._unheard[0].start + len(self._unheard[0].pcm) <= position:
             self._unheard.popleft()
-        if self._unheard and self._unheard[0].start < position:
-            block = self._unheard[0]
-            self._unheard[0] = Block(block.pcm[position - block.start :], position)
+        self._reached = position
+        if self._unheard and self._unheard[0].speech is None:
+            self._unheard[0] = _rest_of(self._unheard[0], position)
 
     async def play(self, block: Block) -> None:
         """Send sound to the page, which plays it after what it was sent before."""
@@ -183,3 +184,15 @@ class ConsoleTransport:
         await self.flush()
         self._closed = True
         self._arrived.set()
+
+
+def _rest_of(block: Block, position: int) -> Block:
+    """What of a block comes behind `position`; of a browser's speech from the word on that stands there."""
+    passed = position - block.start
+    if passed <= 0:
+        return block
+    speech = block.speech
+    if speech is not None:
+        place = len(speech.text) * passed // len(block.pcm)
+        speech = replace(speech, text=speech.text[speech.text.rfind(" ", 0, place + 1) + 1 :])
+    return Block(block.pcm[passed:], position, speech)

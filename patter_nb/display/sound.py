@@ -45,7 +45,8 @@ def audio_page(audio: Audio) -> Html:
 
 
 def _told(track: PcmTrack) -> str:
-    return f"{duration(len(track) * 1000 / track.rate)} of sound, {track.rate:,} Hz"
+    unrecorded = f", {duration(track.unrecorded * 1000 / track.rate)} of it by the browser’s own voice and not recorded"
+    return f"{duration(len(track) * 1000 / track.rate)} of sound, {track.rate:,} Hz{unrecorded if track.unrecorded else ''}"
 
 
 def _halves(track: PcmTrack) -> list[int]:

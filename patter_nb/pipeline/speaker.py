@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 
-from patter_nb.audio.frames import Pcm
+from patter_nb.audio.frames import BrowserSpeech, Pcm
 from patter_nb.audio.resampling import Resampler
 from patter_nb.errors import AudioError, PatterConfigError
 from patter_nb.events import GuardrailHit
@@ -18,6 +18,7 @@ from patter_nb.pipeline.sentences import speakable
 from patter_nb.pipeline.speech_text import SpeechFilter, speech_text
 from patter_nb.step.effects import Speak
 from patter_nb.step.inputs import AudioMade, PieceChecked, PieceSpoken
+from patter_nb.step.state import LETTERS_A_SECOND
 from patter_nb.tasks import closing, is_cancelled
 from patter_nb.tts.base import TTS
 
@@ -121,7 +122,10 @@ class Speaker:
     async def _synthesize(self, tts: TTS, asked: Speak, text: str) -> None:
         hook, context = self._door.agent.hooks.after_synthesize, self._door.context(asked.turn)
         made = 0
-        async with closing(self._resampled(tts, text)) as blocks:
+        if tts.format is None:
+            await self._hand_over(tts, asked, text)
+            return
+        async with closing(self._resampled(tts, tts.format.sample_rate, text)) as blocks:
             async for pcm in blocks:
                 made += len(pcm)
                 if hook is None:
@@ -137,8 +141,20 @@ class Speaker:
                 f"The voice made no sound of {text!r:.80}.", hint="Check its voice and language, or take another: session.tts = ..."
             )
 
-    async def _resampled(self, tts: TTS, text: str) -> AsyncIterator[Pcm]:
-        resampler = Resampler(tts.format.sample_rate, self._door.transport.output.sample_rate)
+    async def _hand_over(self, tts: TTS, asked: Speak, text: str) -> None:
+        """Have the browser speak; there is no sound here for `after_synthesize`."""
+        async with closing(tts.synthesize(text)) as speeches:
+            async for speech in speeches:
+                if not isinstance(speech, BrowserSpeech):
+                    raise AudioError(
+                        f"The voice yielded {type(speech).__name__} and has no format.",
+                        hint="Yield BrowserSpeech, or give the voice a format: the AudioFormat of its sound.",
+                    )
+                length = len(speech.text) * self._door.transport.output.sample_rate // LETTERS_A_SECOND
+                self._door.feed(AudioMade(asked.epoch, asked.index, np.zeros(length, np.int16), speech))
+
+    async def _resampled(self, tts: TTS, rate: int, text: str) -> AsyncIterator[Pcm]:
+        resampler = Resampler(rate, self._door.transport.output.sample_rate)
         async with closing(tts.synthesize(text)) as blocks:
             async for block in blocks:
                 yield resampler.push(_expect_pcm(block))

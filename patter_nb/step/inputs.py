@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from patter_nb.agent import Agent
-from patter_nb.audio.frames import Pcm
+from patter_nb.audio.frames import BrowserSpeech, Pcm
 from patter_nb.errors import PatterError
 from patter_nb.events import GuardrailHit, Stage, ToolStatus
 from patter_nb.llm.base import LLMChunk, Message
@@ -93,11 +93,12 @@ class PieceChecked:
 
 @dataclass(frozen=True, slots=True)
 class AudioMade:
-    """Sound of a piece, at the transport's output rate."""
+    """Sound of a piece, at the transport's output rate; with `speech` silence of about that length, which the browser speaks into."""
 
     epoch: int
     index: int
     pcm: Pcm = field(repr=False)
+    speech: BrowserSpeech | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def audio_made(s: Scene, given: AudioMade) -> None:
     if stop == start:
         return
     s.log(AudioSent(given.index, start, stop))
-    s.do(Play(Block(given.pcm, start)))
+    s.do(Play(Block(given.pcm, start, given.speech)))
     before = s.answer.pieces[given.index].start
     _change_piece(s, given.index, start=start if before is None else before, stop=stop)
     s.change_voice(sent=stop, moved_ms=s.now_ms if voice.played == voice.sent else voice.moved_ms)

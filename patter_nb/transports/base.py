@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from patter_nb.audio.frames import AudioFormat, Block, Frame
-from patter_nb.errors import PatterError
+from patter_nb.errors import PatterConfigError, PatterError
 
 if TYPE_CHECKING:
     from patter_nb.agent import Agent
@@ -73,6 +73,15 @@ class Trouble:
 
 
 TransportInput: TypeAlias = Frame | Typed | Played | LocalPause | Muted | Audience | HungUp | Accept | Trouble
+
+
+def require_own_sound(agent: Agent, where: str) -> None:
+    """Raise `PatterConfigError` for a voice that only a browser has; `where` there is none."""
+    if agent.tts is not None and agent.tts.format is None:
+        raise PatterConfigError(
+            f"{type(agent.tts).__name__} speaks by a browser, and {where} has none.",
+            hint="Take a voice that makes sound, for example tts=PiperTTS(), or serve the agent in a notebook without transport=.",
+        )
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from patter_nb.agent import Agent
 from patter_nb.audio.frames import AudioFormat, Block
 from patter_nb.clock import Clock, SystemClock
-from patter_nb.transports.base import TransportInput
+from patter_nb.transports.base import TransportInput, require_own_sound
 
 
 class KeyboardTransport:
@@ -25,7 +25,8 @@ class KeyboardTransport:
         self._closed = asyncio.Event()
 
     def check(self, agent: Agent) -> None:
-        """Whoever answers can be typed to."""
+        """Whoever answers can be typed to. Raises `PatterConfigError` for a voice that only a browser has."""
+        require_own_sound(agent, "a session without a page")
 
     def check_waiting(self) -> None:
         """Whoever types by `session.ask` need not wait."""

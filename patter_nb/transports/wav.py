@@ -23,7 +23,7 @@ from patter_nb.audio.wav import check_writable, read_wav, to_pcm, write_wav
 from patter_nb.clock import Clock, ManualClock, SystemClock
 from patter_nb.errors import AudioError, PatterConfigError
 from patter_nb.files import StrPath
-from patter_nb.transports.base import Played, TransportInput
+from patter_nb.transports.base import Played, TransportInput, require_own_sound
 
 __all__ = ["WavTransport"]
 
@@ -72,13 +72,14 @@ class WavTransport:
         self._speaker = _Loudspeaker()
 
     def check(self, agent: Agent) -> None:
-        """Raise `PatterConfigError` for an agent that would not hear `src`, or that has no voice for `dst`."""
+        """Raise `PatterConfigError` for an agent that would not hear `src`, or that has no voice for `dst`, or a browser's."""
         if agent.stt is None and agent.engine is None:
             hint = "Give the agent stt=, for example stt=MoonshineSTT()."
             raise PatterConfigError("Nobody would hear the recording: the agent has no speech-to-text.", hint=hint)
         if self._dst is not None and agent.tts is None and agent.engine is None:
             hint = "Give the agent tts=, for example tts=PiperTTS(), or leave dst away."
             raise PatterConfigError(f"{os.fspath(self._dst)} would be silent: the agent has no text-to-speech.", hint=hint)
+        require_own_sound(agent, "a recording")
 
     def check_waiting(self) -> None:
         """The recording goes on whatever is awaited."""

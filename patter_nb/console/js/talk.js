@@ -43,6 +43,7 @@ export class Talk {
     this.#microphone = new SessionMicrophone(store, engine, sessionId);
     this.#voice = new SessionVoice(store, engine, sessionId);
     this.#facts = new PageFacts(store);
+    this.#voice.onSpeech = () => this.#follow();
     const bye = () => void store.tell({ kind: "bye" });
     addEventListener("pagehide", bye);
     this.#ends = [
@@ -192,7 +193,8 @@ export class Talk {
     const { hears, engine } = picture.runs;
     const isOver = !live || picture.state === "stopped" || (hears === null && !engine);
     if (isOver && (microphone.state === "open" || microphone.state === "opening")) this.#microphone.close();
-    if (muted !== this.#muted) this.#engine.setMuted(this.#id, (this.#muted = muted));
+    const silenced = muted || (half_duplex && this.#voice.speaksAloud);
+    if (silenced !== this.#muted) this.#engine.setMuted(this.#id, (this.#muted = silenced));
     if (half_duplex !== this.#halfDuplex) this.#engine.setHalfDuplex(this.#id, (this.#halfDuplex = half_duplex));
   }
 

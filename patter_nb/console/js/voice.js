@@ -2,11 +2,16 @@
 /**
  * The agent's voice in this page: what the kernel sends goes to the page's audio, and how far it was heard goes back.
  *
+ * Some agents have no sound but the browser's own voice; then the kernel sends the text, and sound and speech are heard in their order.
  * Sound for another page is that page's business. Where the browser wants a click before anything may sound the blocks wait, and the store
  * says so.
  */
 import { WireFault, isCount, isNumber } from "./checks.js";
 import { samplesIn } from "./recording.js";
+import { SpokenAloud } from "./spokenaloud.js";
+
+/** So long after its own speech a page's microphone may still hear it. */
+const ECHO_MS = 250;
 
 export class SessionVoice {
   #store;
@@ -15,6 +20,16 @@ export class SessionVoice {
   /** Whether this page has been given any sound. */
   #plays = false;
   #moving = false;
+  /** The end of the sound that was given to the player. */
+  #given = 0;
+  /** Sound that comes behind speech which is still spoken. @type {{start: number, pcm: Int16Array, rate: number}[]} */
+  #behind = [];
+  #aloud = new SpokenAloud(() => this.#player.position >= this.#given);
+  #spokeLately = false;
+  /** The browser began to speak by itself, or was silent for long enough. @type {(() => void) | null} */
+  onSpeech = null;
+  /** That the browser cannot speak is said once. */
+  #lostSpeech = false;
   #unhook;
 
   /**
@@ -29,12 +44,17 @@ export class SessionVoice {
     this.#player.onPlayed = (message) => this.#played(message);
     this.#player.onPaused = ({ position, by }) => void (by === "itself" && store.tell({ kind: "paused", position }));
     this.#player.onFault = ({ message }) => store.reportError(new Error(message), "Some sound of the agent cannot be played.");
+    this.#aloud.onPlayed = (position) => void store.tell({ kind: "played", position });
+    this.#aloud.onChange = () => this.#readSpeech();
+    this.#aloud.onFault = (reason) => this.#losesSpeech(reason);
     this.#unhook = engine.onState(() => this.#readState());
     store.cursor = () => this.#cursor();
   }
 
   dispose() {
     this.#unhook();
+    this.#aloud.onPlayed = this.#aloud.onChange = this.#aloud.onFault = null;
+    this.#aloud.flush();
     this.#player.onPlayed = this.#player.onPaused = this.#player.onFault = null;
   }
 
@@ -44,6 +64,7 @@ export class SessionVoice {
    * @param {boolean} answering whether it is for an answer to what the person is just saying, so that they need no greeting
    */
   async wake(answering) {
+    this.#aloud.wake();
     await this.#engine.wake();
     this.#readState();
     this.#store.tell({ kind: "sound_on", answering });
@@ -56,9 +77,17 @@ export class SessionVoice {
     this.#store.changed();
   }
 
+  /** Whether the browser speaks by itself, or did just now. */
+  get speaksAloud() {
+    return this.#spokeLately;
+  }
+
   /** Forget what has not sounded yet. */
   flush() {
+    this.#behind = [];
+    this.#given = 0;
     this.#player.flush();
+    this.#aloud.flush();
   }
 
   /**
@@ -69,9 +98,10 @@ export class SessionVoice {
   take(content, buffers) {
     const acts = {
       sound: () => this.#play(content, buffers[0]),
-      pause: () => this.#player.pause(),
-      resume: () => this.#player.resume(),
-      flush: () => this.#player.flush(),
+      speech: () => this.#speak(content),
+      pause: () => this.#both("pause"),
+      resume: () => this.#both("resume"),
+      flush: () => this.flush(),
     };
     if (!Object.hasOwn(acts, content.kind)) return false;
     if (content.to === this.#store.page) acts[/** @type {keyof typeof acts} */ (content.kind)]();
@@ -85,8 +115,58 @@ export class SessionVoice {
   #play({ start, rate }, buffer) {
     if (!isCount(start) || !isNumber(rate) || rate <= 0) throw new WireFault("sound without a place", { start, rate });
     this.#plays = true;
-    this.#player.enqueue(start, samplesIn(buffer), rate);
+    this.#behind.push({ start, pcm: samplesIn(buffer), rate });
+    this.#passOn();
     this.#readState();
+  }
+
+  /** Sound goes to the player, unless speech has to be heard before it. */
+  #passOn() {
+    if (this.#aloud.busy) return;
+    for (const { start, pcm, rate } of this.#behind.splice(0)) {
+      this.#given = start + pcm.length;
+      this.#player.enqueue(start, pcm, rate);
+    }
+  }
+
+  /** @param {Record<string, any>} content */
+  #speak(content) {
+    const { start, length, text, voice, language, speed, pitch } = content;
+    const isWhole = isCount(start) && isCount(length) && typeof text === "string" && isNumber(speed) && isNumber(pitch);
+    if (!isWhole) throw new WireFault("speech without a place", content);
+    this.#aloud.enqueue({ start, length, text, voice: voice ?? null, language: language ?? null, speed, pitch });
+  }
+
+  /** @param {"pause" | "resume"} what */
+  #both(what) {
+    this.#player[what]();
+    this.#aloud[what]();
+  }
+
+  /** The browser began to speak by itself, or ended. */
+  #readSpeech() {
+    this.#passOn();
+    if (this.#aloud.speaking) this.#spokeLately = true;
+    else setTimeout(() => this.#forgetSpeech(), ECHO_MS);
+    this.onSpeech?.();
+    this.#readState();
+    this.#store.changed();
+  }
+
+  #forgetSpeech() {
+    if (this.#aloud.speaking || !this.#spokeLately) return;
+    this.#spokeLately = false;
+    this.onSpeech?.();
+  }
+
+  /** @param {string} reason */
+  #losesSpeech(reason) {
+    if (this.#lostSpeech) return;
+    this.#lostSpeech = true;
+    const cause = `This browser cannot speak by itself. ${reason}`;
+    const remedy = "Install a voice in the system, use another browser, or give the agent another voice: session.tts = ...";
+    this.#store.report({ stage: "tts", type: "No voice", message: cause, hint: remedy });
+    this.#store.tell({ kind: "trouble", name: "no-voice", cause, remedy });
   }
 
   /** @param {{position: number, moving: boolean}} message */
@@ -94,11 +174,12 @@ export class SessionVoice {
     this.#store.tell({ kind: "played", position });
     if (moving !== this.#moving) this.#store.changed();
     this.#moving = moving;
+    this.#aloud.next();
   }
 
   /** Sound waits for a click when this page has some and may not play it. */
   #readState() {
-    const blocked = this.#plays && this.#engine.state !== "running";
+    const blocked = this.#aloud.blocked || (this.#plays && this.#engine.state !== "running");
     if (blocked === this.#store.soundBlocked) return;
     this.#store.soundBlocked = blocked;
     this.#store.changed();
@@ -106,7 +187,8 @@ export class SessionVoice {
 
   /** How far the person has heard; what was given to the sound device sounds a little later. */
   #cursor() {
-    if (!this.#plays) return null;
-    return Math.max(0, this.#player.position - (this.#player.outputLatencyMs * this.#store.picture.rate) / 1000);
+    if (!this.#plays) return this.#aloud.position > 0 || this.#aloud.busy ? this.#aloud.position : null;
+    const played = this.#player.position - (this.#player.outputLatencyMs * this.#store.picture.rate) / 1000;
+    return Math.max(0, played, this.#aloud.position);
   }
 }

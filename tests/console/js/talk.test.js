@@ -272,6 +272,7 @@ describe("the voice", () => {
 
   it.each([
     ["without a place", { kind: "sound", to: "this page", rate: 24_000 }, [block()]],
+    ["of a browser’s own without a length", { kind: "speech", to: "this page", start: 0, text: "Hi.", speed: 1, pitch: 1 }, []],
     ["without samples", { kind: "sound", to: "this page", start: 0, rate: 24_000 }, []],
     ["half a sample", { kind: "sound", to: "this page", start: 0, rate: 24_000 }, [new ArrayBuffer(3)]],
     ["an unknown kind", { kind: "dance" }, []],
