@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from recognisers import KEY, SOCKETS, Vendor, every_socket, every_vendor, frames, hearing, sound
+from recognisers import ASSEMBLYAI, DEEPGRAM, KEY, SOCKETS, WHISPER, Vendor, every_socket, every_vendor, frames, hearing, sound
+from talking import until
 
 from patter_nb.audio.frames import AudioFormat, Frame
 from patter_nb.audio.resampling import resample
@@ -27,14 +28,20 @@ ROME = "what is the weather in rome"
 
 @every_vendor
 async def test_each_finalize_is_answered_by_one_final(vendor: Vendor) -> None:
-    async with SpeechServer([ROME, "thank you", ""]) as server, hearing(vendor.stt(server)) as heard:
-        assert isinstance(heard.stt, STT)
-        for number, ms in enumerate((2000, 1000, 600)):
-            await heard.push(ms)
-            await heard.stt.finalize()
-            await heard.final(number + 1)
-        assert heard.finals == [ROME, "thank you", ""]
-        assert heard.said[-1].is_final
+    async with SpeechServer([ROME, "thank you", ""]) as server:
+        stt = vendor.stt(server)
+        if vendor is ASSEMBLYAI:
+            stt.clock = clock = ManualClock()
+        async with hearing(stt) as heard:
+            assert isinstance(stt, STT)
+            for number, ms in enumerate((2000, 1000, 600)):
+                await heard.push(ms)
+                await stt.finalize()
+                if vendor is ASSEMBLYAI and number == 2:  # which says nothing of sound without words
+                    await until(lambda: clock.advance(50) or len(heard.finals) == 3)
+                await heard.final(number + 1)
+            assert heard.finals == [ROME, "thank you", ""]
+            assert heard.said[-1].is_final
 
 
 @pytest.mark.parametrize(
@@ -191,8 +198,6 @@ async def test_row_odd_byte_pcm(vendor: Vendor) -> None:
 
 
 async def test_row_whisper_chunks_out_of_order() -> None:
-    from recognisers import WHISPER
-
     slow = asyncio.Event()
     async with SpeechServer([Said("first", hold=slow), "second", "third"]) as server, hearing(WHISPER.stt(server)) as heard:
         for number in range(3):
@@ -321,8 +326,6 @@ async def test_a_vendor_that_hangs_up_while_nobody_speaks_is_called_again(vendor
 
 
 async def test_deepgram_is_kept_alive_while_nobody_speaks() -> None:
-    from recognisers import DEEPGRAM
-
     async with SpeechServer(["yes"]) as server:
         stt = DEEPGRAM.stt(server)
         stt.clock = clock = ManualClock()
@@ -338,3 +341,11 @@ async def test_deepgram_is_kept_alive_while_nobody_speaks() -> None:
                 clock.advance(1)
                 await server.until(lambda beats=beats: texts.count('{"type": "KeepAlive"}') == beats)  # type: ignore[misc]  # bound now
             assert server.calls[0].sizes == [640] * 30
+            clock.advance(2_000)
+            await heard.push(20)
+            await server.until(lambda: len(server.calls[0].sizes) == 31)
+            clock.advance(2_000)
+            await asyncio.sleep(0)
+            await heard.push(20)
+            await server.until(lambda: len(server.calls[0].sizes) == 32)
+            assert texts.count('{"type": "KeepAlive"}') == 3

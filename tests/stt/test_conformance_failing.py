@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 
 import pytest
-from recognisers import DEEPGRAM, KEY, OPENAI, VENDORS, WHISPER, Hearing, Vendor, every_socket, every_vendor, hearing
+from recognisers import ASSEMBLYAI, DEEPGRAM, KEY, OPENAI, WHISPER, Hearing, Vendor, every_socket, every_vendor, hearing
 
 from patter_nb.audio.frames import AudioFormat
 from patter_nb.clock import ManualClock
@@ -26,6 +26,8 @@ from patter_nb.errors import (
     ServerError,
     TruncatedStream,
 )
+from patter_nb.stt.openai_transcribe import _Items
+from patter_nb.stt.wire.link import Closed
 from patter_nb.testing.wire.speech_script import Fault, FaultKind, Said, Turned
 from patter_nb.testing.wire.speech_sockets import SpeechServer
 
@@ -263,7 +265,7 @@ async def test_an_upload_that_is_never_answered() -> None:
         await goes_on(heard)
 
 
-@pytest.mark.parametrize("vendor", [DEEPGRAM, VENDORS[1]], ids=lambda vendor: vendor.name)
+@pytest.mark.parametrize("vendor", [DEEPGRAM, ASSEMBLYAI], ids=lambda vendor: vendor.name)
 async def test_a_vendor_that_has_nothing_left_may_say_so_by_silence(vendor: Vendor) -> None:
     """All words were in a final that it made itself; nothing is lost, and nobody waits for the time-out."""
     async with SpeechServer([Said("good morning", pauses_after=2, answers=False), "thank you"]) as server:
@@ -284,7 +286,7 @@ async def test_a_vendor_that_has_nothing_left_may_say_so_by_silence(vendor: Vend
 
 
 async def test_assemblyai_says_nothing_of_noise_and_once_too_often_is_a_failure() -> None:
-    vendor = VENDORS[1]
+    vendor = ASSEMBLYAI
     async with SpeechServer(["", ""]) as server:
         stt = vendor.stt(server, timeout_s=4.0)
         stt.clock = clock = ManualClock()
@@ -354,14 +356,11 @@ def test_options_that_cannot_work(vendor: Vendor, options: dict[str, object]) ->
 
 def test_assemblyais_english_model_is_for_english() -> None:
     with pytest.raises(PatterConfigError, match="universal-streaming-multilingual"):
-        VENDORS[1].kind(KEY, language="it")
+        ASSEMBLYAI.kind(KEY, language="it")
 
 
 async def test_openai_session_that_has_expired_is_no_failure_while_nobody_speaks() -> None:
     """A Realtime session ends after an hour."""
-    from patter_nb.stt.openai_transcribe import _Items
-    from patter_nb.stt.wire.link import Closed
-
     with pytest.raises(Closed, match="hit the maximum duration"):
         list(_Items().take({"type": "error", "error": {"code": "session_expired", "message": "Your session hit the maximum duration."}}))
     assert OPENAI.stt("http://127.0.0.1").closing(1001, "") is None  # type: ignore[attr-defined]  # sockets have it

@@ -11,16 +11,18 @@ import pytest
 from openai.types import realtime
 from pydantic import TypeAdapter
 from recognisers import ASSEMBLYAI, CARTESIA, DEEPGRAM, KEY, OPENAI, WHISPER, Vendor, every_vendor, frames, hearing
+from talking import until
 
 from patter_nb import AssemblyAISTT, CartesiaSTT, DeepgramSTT, OpenAITranscribeSTT
 from patter_nb.audio.frames import AudioFormat
 from patter_nb.clock import ManualClock
 from patter_nb.stt.assemblyai import _Turns
 from patter_nb.stt.base import STT, Transcript, Word
+from patter_nb.stt.cartesia import _Transcripts
 from patter_nb.stt.deepgram import _Results
 from patter_nb.stt.openai_transcribe import _Items
 from patter_nb.stt.wire.socket import SocketSTT
-from patter_nb.stt.wire.told import Answered, Interim, Segment
+from patter_nb.stt.wire.told import Answered, Interim, Segment, Utterance
 from patter_nb.testing.wire.speech_hearing import SpeechCall
 from patter_nb.testing.wire.speech_script import Said
 from patter_nb.testing.wire.speech_sockets import SpeechServer
@@ -199,16 +201,42 @@ async def test_what_a_vendor_says_too_late_reaches_no_later_utterance() -> None:
             await heard.push(1000)
             await heard.until(lambda: heard.partials[-1:] == ["good morning"])
             await stt.finalize()
-            async with asyncio.timeout(10):
-                while not heard.finals:
-                    await asyncio.sleep(0)
-                    clock.advance(50)
+            await until(lambda: clock.advance(50) or heard.finals)
             await heard.push(600)
-            held.set()
-            await heard.until(lambda: heard.partials[-1:] == ["thank"])
             await stt.finalize()
+            held.set()
             await heard.final(2)
             assert heard.finals == ["good morning", "thank you"]
+
+
+async def test_a_vendor_that_is_still_speaking_has_not_stopped_answering() -> None:
+    held = asyncio.Event()
+    async with SpeechServer([Said("good morning", hold=held)]) as server:
+        stt = DEEPGRAM.stt(server, timeout_s=4.0)
+        stt.clock = clock = ManualClock()
+        async with hearing(stt) as heard:
+            await heard.push(1000)
+            await heard.until(lambda: heard.partials[-1:] == ["good morning"])
+            await stt.finalize()
+            await until(lambda: DEEPGRAM.asking in server.calls[0].texts)
+            for text in ("good morning to", "good morning to you", "good morning to you all"):
+                for _ in range(14):
+                    await asyncio.sleep(0)
+                    clock.advance(250)
+                await server.say(json.dumps(results(text, 0.0, 1.0, is_final=False)))
+                await heard.until(lambda text=text: heard.partials[-1:] == [text])  # type: ignore[misc]  # bound now
+            assert clock.now_ms() > 10_000
+            held.set()
+            assert (await heard.final()).text == "good morning"
+
+
+def test_cartesias_texts_bring_their_own_spaces() -> None:
+    utterance = Utterance(CartesiaSTT.joint)
+    for text in ("Buon", "giorno", " a tutti."):
+        (told,) = _Transcripts().take({"type": "transcript", "is_final": True, "text": text, "words": None})
+        assert isinstance(told, Segment)
+        utterance.take(told)
+    assert utterance.final().text == "Buongiorno a tutti."
 
 
 # --- loops
@@ -235,6 +263,26 @@ def test_an_instance_serves_one_loop_after_another(vendor: Vendor) -> None:
             return final[0]
 
     assert [asyncio.run(speak(close=False)), asyncio.run(speak(close=True))] == ["yes", "yes"]
+
+
+def test_a_connection_warmed_in_another_loop_is_left_alone() -> None:
+    async def warm() -> None:
+        async with SpeechServer() as server:
+            stt.base_url = server.url
+            await stt.warmup()
+
+    async def speak() -> list[str]:
+        async with SpeechServer(["yes"]) as server:
+            stt.base_url = server.url
+            async with hearing(stt) as heard:
+                await heard.push(600)
+                await stt.finalize()
+                await heard.final()
+            return heard.finals
+
+    stt = DeepgramSTT(KEY)
+    asyncio.run(warm())
+    assert asyncio.run(speak()) == ["yes"]
 
 
 async def first_final(stt: STT) -> AsyncIterator[Transcript]:

@@ -118,16 +118,20 @@ class SocketSTT(VendorSTT):
             return
         await self._cool()
         try:
-            self._warm = await self.dial()
+            self._warm = link = await self.dial()
         except PatterError as error:
             logger.warning("%s could not be warmed up: %s", self.provider, error)
         else:
-            self._cooling = asyncio.get_running_loop().create_task(self._cool_later(), name="closing an unused connection")
+            self._cooling = asyncio.get_running_loop().create_task(self._cool_later(link), name="closing an unused connection")
 
-    async def _cool_later(self) -> None:
-        await self.clock.sleep_until(self.clock.now_ms() + WARM_MS)
-        self._cooling = None
-        await self._cool()
+    async def _cool_later(self, link: Link) -> None:
+        """Close a connection that nobody uses in time, or before the loop ends."""
+        try:
+            await self.clock.sleep_until(self.clock.now_ms() + WARM_MS)
+        finally:
+            if self._warm is link:
+                self._warm = None
+                await link.close(self.farewell())
 
     async def _cool(self) -> None:
         link = self._take_warm()

@@ -62,6 +62,11 @@ class SpeechServer:
         except TimeoutError:
             raise AssertionError(f"SpeechServer waited {timeout_s} s in vain; it has {len(self.calls)} calls.") from None
 
+    async def say(self, message: str) -> None:
+        """Send this text over every socket, whatever the script says."""
+        for socket in list(self._sockets):
+            await socket.send_str(message)
+
     async def hang_up(self, *, code: int = 1000, reason: str = "") -> None:
         """Close every socket, as a vendor does that has heard nothing for too long."""
         for socket in list(self._sockets):
