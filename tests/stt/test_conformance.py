@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from recognisers import ASSEMBLYAI, DEEPGRAM, KEY, SOCKETS, WHISPER, Vendor, every_socket, every_vendor, frames, hearing, sound
+from recognisers import ASSEMBLYAI, DEEPGRAM, KEY, SOCKETS, VENDORS, WHISPER, Vendor, every_socket, every_vendor, frames, hearing, sound
 from talking import until
 
 from patter_nb.audio.frames import AudioFormat, Frame
@@ -106,10 +106,21 @@ async def test_finals_of_the_vendors_own_are_gathered_and_partials_show_them(ven
         assert (await heard.final()).text == ROME
 
 
+@pytest.mark.parametrize("vendor", [vendor for vendor in SOCKETS if vendor.by_itself], ids=lambda vendor: vendor.name)
+async def test_what_is_said_twice_is_shown_twice(vendor: Vendor) -> None:
+    async with SpeechServer(["yes", "yes"]) as server, hearing(vendor.stt(server)) as heard:
+        for number in (1, 2):
+            await heard.push(600)
+            await heard.until(lambda number=number: len(heard.partials) == number)  # type: ignore[misc]  # bound now
+            await heard.stt.finalize()
+            await heard.final(number)
+        assert heard.partials == ["yes", "yes"]
+
+
 # --- words
 
 
-@pytest.mark.parametrize("vendor", [vendor for vendor in SOCKETS if vendor.times], ids=lambda vendor: vendor.name)
+@pytest.mark.parametrize("vendor", [vendor for vendor in VENDORS if vendor.times], ids=lambda vendor: vendor.name)
 async def test_words_have_their_time_on_the_capture_clock(vendor: Vendor) -> None:
     """Nothing was pushed for a second and a half in between; a vendor's own clock knows only what it heard."""
     async with SpeechServer(["good morning", "good night"]) as server, hearing(vendor.stt(server)) as heard:
@@ -287,6 +298,18 @@ async def test_a_warmed_connection_is_the_one_that_is_used(vendor: Vendor) -> No
             await heard.stt.finalize()
             assert (await heard.final()).text == "yes"
         assert server.handshakes == 1
+
+
+@every_socket
+async def test_what_is_warmed_twice_has_one_connection(vendor: Vendor) -> None:
+    async with SpeechServer() as server:
+        stt = vendor.stt(server)
+        await stt.warmup()  # type: ignore[attr-defined]
+        await stt.warmup()  # type: ignore[attr-defined]
+        await asyncio.wait_for(server.calls[0].closed.wait(), 10)
+        assert not server.calls[1].closed.is_set()
+        await stt.aclose()
+        await asyncio.wait_for(server.calls[1].closed.wait(), 10)
 
 
 @every_socket
