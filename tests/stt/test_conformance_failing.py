@@ -310,6 +310,9 @@ async def test_after_a_failure_the_instance_can_be_opened_again(vendor: Vendor) 
         async with hearing(stt) as heard:
             await speak(heard, vendor)
             await heard.failure()
+            with pytest.raises(PatterConfigError, match="another session already"):
+                await stt.open(AudioFormat())  # whoever listened may listen again
+            await stt.aclose()
             await stt.open(AudioFormat())
             await goes_on(heard)
 

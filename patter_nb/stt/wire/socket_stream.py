@@ -67,7 +67,7 @@ class SocketStream(Stream):
     # --- sound
 
     def push(self, frame: Frame) -> None:
-        if self.over or not len(frame.pcm):
+        if self._deaf or not len(frame.pcm):
             return
         line = self._line or self._connect()
         self._pushed_at_ms = self._clock.now_ms()
@@ -78,7 +78,7 @@ class SocketStream(Stream):
             line.outbox.put_nowait((self._stt.sound(piece), None))
 
     def finalize(self) -> None:
-        if self.over:
+        if self._deaf:
             return
         utterance = self._heard[-1]
         utterance.finalized = True

@@ -25,8 +25,13 @@ class Stream(ABC):
 
     @property
     def over(self) -> bool:
-        """Whether another session may begin."""
-        return self._closed or self._broken or self._loop.is_closed()
+        """Whether another session may begin. One that failed goes on, as soon as somebody listens again."""
+        return self._closed or self._loop.is_closed()
+
+    @property
+    def _deaf(self) -> bool:
+        """Whether what is pushed goes nowhere."""
+        return self._closed or self._broken
 
     @abstractmethod
     def push(self, frame: Frame) -> None:
@@ -75,7 +80,7 @@ class Stream(ABC):
 
     def _fail(self, error: BaseException) -> None:
         """Break off with this error, unless it is over already."""
-        if not self.over:
+        if not self._deaf:
             self._broken = True
             self._out.put_nowait(self._give_up(error))
 

@@ -60,13 +60,13 @@ class UploadStream(Stream):
         self._timeline = Timeline(self._origin_ms, self._rate)
 
     def push(self, frame: Frame) -> None:
-        if not self.over and len(frame.pcm):
+        if not self._deaf and len(frame.pcm):
             self._timeline.push(frame)
             self._origin_ms = self._timeline.origin_ms
             self._pcm.append(frame.pcm)
 
     def finalize(self) -> None:
-        if not self.over:
+        if not self._deaf:
             pcm, timeline = self._pcm, self._timeline
             self._recover()
             self._last = self._spawn(self._transcribe(self._last, pcm, timeline), f"{self._stt.provider} upload")

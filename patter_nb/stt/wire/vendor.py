@@ -106,7 +106,7 @@ class VendorSTT(ABC):
     async def open(self, format: AudioFormat) -> None:
         """Begin a stream of mono PCM16. Connecting goes on beside it; what fails at that comes out of `transcripts()`."""
         if self._stream is not None and not self._stream.over:
-            hint = f"Give each session an instance of its own: stt={type(self).__name__}(...)."
+            hint = f"Give each session an instance of its own, stt={type(self).__name__}(...), or end the other one: aclose()."
             raise PatterConfigError(f"This {type(self).__name__} hears for another session already.", hint=hint, provider=self.provider)
         await self._end()
         self._stream = self._begin(format)
