@@ -33,7 +33,7 @@ _KEPT_S: Final = 24 * 3600.0
 class CartesiaTTS(VendorTTS):
     """A voice of Cartesia's, by default Katie of sonic-3; the key is CARTESIA_API_KEY. Mono PCM16 at 24,000 Hz.
 
-    language             ISO 639-1, default "en"
+    language             ISO 639-1, default "en"; None: the voice's own
     speed, volume        0.6 to 1.5 and 0.5 to 2.0, default 1.0; `emotion` a word such as "content": for sonic-3
     max_buffer_delay_ms  how long the vendor may wait for more text before it speaks, 0 to 5000; its own default unless given
 
@@ -52,7 +52,7 @@ class CartesiaTTS(VendorTTS):
         model: str = "sonic-3",
         voice: str = "f786b574-daa5-4673-aa0c-cbe3e8534c02",
         base_url: str = "https://api.cartesia.ai",
-        language: str = "en",
+        language: str | None = "en",
         speed: float | None = None,
         volume: float | None = None,
         emotion: str | None = None,
@@ -143,9 +143,10 @@ class CartesiaTTS(VendorTTS):
             "transcript": text,
             "voice": {"mode": "id", "id": self.voice},
             "output_format": {"container": "raw", "encoding": "pcm_s16le", "sample_rate": self.format.sample_rate},
-            "language": self.options["language"],
             "continue": more,
         }
+        if language := self.options.get("language"):
+            request["language"] = language
         if (delay_ms := self.options.get("max_buffer_delay_ms")) is not None:
             request["max_buffer_delay_ms"] = delay_ms
         if self._style:

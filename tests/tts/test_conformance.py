@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -464,4 +464,13 @@ async def test_cartesia_is_asked_for_raw_sound_with_its_options() -> None:
         "max_buffer_delay_ms": 200,
         "generation_config": {"speed": 1.1, "emotion": "content"},
     }
+    assert "language" not in await _asked_without_language()
     assert server.handshakes[0]["cartesia-version"] == server.handshakes[0]["cartesia_version"] == "2025-04-16"
+
+
+async def _asked_without_language() -> Mapping[str, Any]:
+    async with VoiceServer(noise) as server:
+        tts = CartesiaTTS(KEY, base_url=server.cartesia_url, language=None)
+        await blocks_of(tts, "Ciao.")
+        await tts.aclose()
+    return server.spoken[0].options

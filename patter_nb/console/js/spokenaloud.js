@@ -42,6 +42,7 @@ export class SpokenAloud {
   /** @param {() => boolean} ready whether what has to be heard before was heard */
   constructor(ready) {
     this.#ready = ready;
+    globalThis.speechSynthesis?.getVoices(); // some browsers begin to look for them only when they are asked
   }
 
   /** Whether anything is spoken, or waits. */

@@ -44,7 +44,10 @@ export class Talk {
     this.#voice = new SessionVoice(store, engine, sessionId);
     this.#facts = new PageFacts(store);
     this.#voice.onSpeech = () => this.#follow();
-    const bye = () => void store.tell({ kind: "bye" });
+    const bye = () => {
+      this.#voice.flush(); // the browser’s own voice would outlive the page
+      store.tell({ kind: "bye" });
+    };
     addEventListener("pagehide", bye);
     this.#ends = [
       store.subscribe(() => this.#follow()),

@@ -326,6 +326,14 @@ describe("SessionVoice with a browser's voice", () => {
     expect(ears.told("trouble")[0].cause).toContain("cannot speak by itself");
   });
 
+  it("falls silent with the page", () => {
+    const { kernel } = talkingSession();
+    kernel.says(text);
+    browser.begins();
+    dispatchEvent(new Event("pagehide"));
+    expect(browser.now).toBeNull();
+  });
+
   it("falls silent with the last view", () => {
     const { kernel, talk, ears } = talkingSession();
     kernel.says(text);
