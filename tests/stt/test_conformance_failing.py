@@ -167,6 +167,22 @@ async def test_nobody_there(vendor: Vendor) -> None:
 
 
 @every_vendor
+async def test_somebody_there_who_never_answers(vendor: Vendor) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with hearing(vendor.stt(f"http://127.0.0.1:{port}", timeout_s=0.1)) as heard:
+            await heard.push(600)
+            await heard.stt.finalize()
+            error = await heard.failure()
+    assert isinstance(error, RequestTimeout)
+    check(error, vendor)
+
+
+@every_vendor
 async def test_what_passes_is_tried_again(vendor: Vendor) -> None:
     """The sound waits meanwhile."""
     async with SpeechServer(["thank you"], turned=[Turned(503), Turned(429, headers={"retry-after": "3"})]) as server:
@@ -225,7 +241,7 @@ async def test_a_vendor_that_closes_in_mid_utterance(vendor: Vendor) -> None:
 
 
 @every_vendor
-@pytest.mark.parametrize("kind", ["garbage", "foreign", "bytes"])
+@pytest.mark.parametrize("kind", ["garbage", "foreign", "bytes", "frame"])
 async def test_what_is_no_message_of_the_vendors(vendor: Vendor, kind: FaultKind) -> None:
     async with SpeechServer([at(vendor, kind), "thank you"]) as server, hearing(vendor.stt(server)) as heard:
         await speak(heard, vendor)

@@ -79,6 +79,7 @@ async def test_what_assemblyai_is_asked() -> None:
     assert (call.query["min_turn_silence"], call.query["format_turns"]) == ("400", "false")
     assert not {"max_turn_silence", "keyterms_prompt", "language_codes"} & call.query.keys()
     assert call.headers["Authorization"] == KEY
+    assert call.sizes == [16 * 2 * 60] * 10
     call = await asked(ASSEMBLYAI, model="universal-streaming-multilingual", language="it", keyterms=["Patter"], max_turn_silence_ms=900)
     assert (call.query["language_codes"], call.query["keyterms_prompt"], call.query["max_turn_silence"]) == ('["it"]', '["Patter"]', "900")
 

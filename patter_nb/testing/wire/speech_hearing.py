@@ -137,6 +137,9 @@ class Hearing:
                 await self._socket.send_str('{"type": ["transcript"], "error": 3, "Turn": null}')
             case "bytes":
                 await self._socket.send_bytes(b"\x00\x01\x02")
+            case "frame":
+                assert self._request.transport is not None
+                self._request.transport.write(b"\x81\x02\xff\xfe")  # RFC 6455: a whole text frame of two bytes
             case "error":
                 messages, code = self._dialect.error(fault.status, fault.message)
                 await self.say(messages)

@@ -11,7 +11,7 @@ WORD_MS = 300
 """In an utterance one word begins every so many ms of sound; it lasts for 250."""
 LONG_MS = 250
 
-FaultKind = Literal["drop", "close", "garbage", "foreign", "bytes", "silence", "error"]
+FaultKind = Literal["drop", "close", "garbage", "foreign", "bytes", "frame", "silence", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class Fault:
     """What goes wrong once `after_words` words were heard, or, with None, where the final is due.
 
     "drop" tears the socket down; "close" closes it with `code` and `reason`; "garbage" sends text that is no JSON, "foreign" JSON of
-    another form, "bytes" a binary frame; "silence" says nothing any more; "error" is the vendor's own message for `status` and
-    `message`. What the client says on that connection afterwards is not heard.
+    another form, "bytes" a binary frame, "frame" text that is no UTF-8; "silence" says nothing any more; "error" is the vendor's own
+    message for `status` and `message`. What the client says on that connection afterwards is not heard.
     """
 
     kind: FaultKind

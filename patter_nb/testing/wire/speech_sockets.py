@@ -182,7 +182,7 @@ async def _broken_upload(request: web.BaseRequest, fault: Fault) -> web.StreamRe
         case "error":
             code = "insufficient_quota" if fault.status == 402 else None
             return _openai_error(429 if fault.status == 402 else fault.status, fault.message, code)
-        case "garbage" | "bytes":
+        case "garbage" | "bytes" | "frame":
             return web.Response(body=b'{"text": "what', content_type="application/json")
         case "foreign":
             return web.json_response(["what"])
