@@ -301,6 +301,22 @@ async def test_a_vendor_that_has_nothing_left_may_say_so_by_silence(vendor: Vend
             assert heard.finals == ["good morning", "thank you"]
 
 
+async def test_deepgrams_silence_about_much_sound_is_a_failure() -> None:
+    """Three seconds behind its last final are not too little to speak of; words in them would be lost."""
+    async with SpeechServer([Said("good morning", pauses_after=2, answers=False)]) as server:
+        stt = DEEPGRAM.stt(server, timeout_s=4.0)
+        stt.clock = clock = ManualClock()
+        async with hearing(stt) as heard:
+            await heard.push(3700)
+            await heard.until(lambda: heard.partials[-1:] == ["good morning"])
+            await stt.finalize()
+            failing = asyncio.ensure_future(heard.failure())
+            await time_passes(clock, failing.done)
+            error = await failing
+            assert isinstance(error, RequestTimeout)
+            check(error, DEEPGRAM, "good morning")
+
+
 async def test_assemblyai_says_nothing_of_noise_and_once_too_often_is_a_failure() -> None:
     vendor = ASSEMBLYAI
     async with SpeechServer(["", ""]) as server:

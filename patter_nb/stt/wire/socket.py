@@ -40,7 +40,8 @@ class SocketSTT(VendorSTT):
     """What to send so that the vendor does not hang up while nobody speaks."""
     keep_alive_ms: ClassVar[float] = 4000.0
     quiet_ms: ClassVar[float | None] = None
-    """A vendor that says nothing to a `finalize` where it has nothing left says it by this much silence; None: it always answers."""
+    """A vendor that says nothing to a `finalize` where it has nothing left says it by this much silence; None: it always answers. With
+    words still under way, or much sound behind its last final, silence is a failure all the same."""
     quiet_without_words: ClassVar[bool] = False
     """Whether the vendor sends nothing at all for sound without words. Two utterances in a row of which it says nothing are a failure."""
 

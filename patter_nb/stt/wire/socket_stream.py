@@ -31,6 +31,8 @@ logger = logging.getLogger("patter_nb")
 
 IDLE_MS = 1000.0
 """When so long no frame has come, nobody speaks."""
+LITTLE_MS = 1000.0
+"""So much sound behind its last final a vendor may find too little to speak of."""
 _AGAIN = "Say it again, or use another provider: session.use(stt=...)."
 
 
@@ -58,8 +60,7 @@ class SocketStream(Stream):
         self._rate = rate
         self._origin_ms: float | None = None
         self._heard = deque([Utterance(stt.joint)])
-        self._shown = ""
-        self._unheard = 0
+        self._shown, self._unheard = "", 0
         self._pushed_at_ms = self._clock.now_ms()
         self._line: _Line | None = None
         self._connect(link)
@@ -116,10 +117,8 @@ class SocketStream(Stream):
                 self._read(line, decoder, await link.receive())
         except Closed as closed:
             self._hung_up(line, closed)
-        except Declined as declined:
-            self._fail(stt.error(declined.refusal))
-        except PatterError as error:
-            self._fail(error)
+        except (Declined, PatterError) as error:
+            self._fail(stt.error(error.refusal) if isinstance(error, Declined) else error)
         finally:
             for helper in helpers:
                 helper.cancel()
@@ -207,34 +206,38 @@ class SocketStream(Stream):
         stt, asked_ms = self._stt, self._clock.now_ms()
         if stt.quiet_ms is not None:
             await self._clock.sleep_until(asked_ms + stt.quiet_ms)
-            unheard = utterance.told_ms is None
-            if not utterance.answered and not utterance.interim and (not unheard or (stt.quiet_without_words and not self._unheard)):
-                self._unheard += unheard
+            if not utterance.answered and self._may_be_quiet(utterance):
+                self._unheard += utterance.told_ms is None
                 line.past_ms = utterance.end_ms
                 self._answer(utterance)
         while not utterance.answered:
             due_ms = max(asked_ms, utterance.told_ms or 0.0) + stt.timeout_s * 1000
             if self._clock.now_ms() >= due_ms:
                 told = f"{stt.provider} did not answer within {stt.timeout_s:g} s."
-                self._fail(stt.failure(RequestTimeout, told, f"{_AGAIN} timeout_s= sets the time."))
-                return
+                return self._fail(stt.failure(RequestTimeout, told, f"{_AGAIN} timeout_s= sets the time."))
             await self._clock.sleep_until(due_ms)
+
+    def _may_be_quiet(self, utterance: Utterance) -> bool:
+        """Whether the vendor's silence says that nothing is left, rather than that something is wrong."""
+        if utterance.interim:
+            return False
+        if self._stt.quiet_without_words:
+            return utterance.told_ms is not None or not self._unheard
+        return utterance.end_ms - utterance.until_ms <= LITTLE_MS
 
     # --- failures
 
     def _give_up(self, error: BaseException) -> BaseException:
         stt = self._stt
         heard = " ".join(utterance.text for utterance in self._heard if utterance.text)
-        self._heard = deque([Utterance(stt.joint)])
-        self._shown = ""
-        self._line = None
+        self._heard, self._shown, self._line = deque([Utterance(stt.joint)]), "", None
         for task in list(self._tasks):
             if task is not asyncio.current_task():
                 task.cancel()
         if isinstance(error, Closed):
             told = f"{stt.provider} broke the connection off in mid-utterance ({error})."
-            where = {"provider": stt.provider, "model": stt.model, "code": str(error.code)}
-            error = TruncatedStream(told, partial_text=heard, hint=_AGAIN, **where)
+            code = str(error.code)
+            error = TruncatedStream(told, partial_text=heard, hint=_AGAIN, provider=stt.provider, model=stt.model, code=code)
         if isinstance(error, PatterError) and heard:
             error.message = f"{error.message} Heard until then: {heard!r}."
         return error

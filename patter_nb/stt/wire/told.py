@@ -80,6 +80,8 @@ class Utterance:
     answered: bool = False
     told_ms: float | None = None
     """When the vendor last said anything, None: never since its first sound."""
+    until_ms: float = float("-inf")
+    """How far in the sound that was sent its segments reach."""
     end_ms: float = 0.0
     """Where it ends in the sound that was sent; known once it is finalized."""
 
@@ -90,6 +92,7 @@ class Utterance:
         else:
             self.segments.append(told)
             self.interim = ""
+            self.until_ms = max(self.until_ms, told.until_ms if told.until_ms is not None else self.until_ms)
 
     @property
     def text(self) -> str:
