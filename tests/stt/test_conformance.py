@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from recognisers import ASSEMBLYAI, DEEPGRAM, KEY, SOCKETS, VENDORS, WHISPER, Vendor, every_socket, every_vendor, frames, hearing, sound
-from talking import until
+from talking import settle, until
 
 from patter_nb.audio.frames import AudioFormat, Frame
 from patter_nb.audio.resampling import resample
@@ -59,7 +59,7 @@ async def test_so_do_the_recognisers_without_a_vendor(kind: Callable[[], STT]) -
     finals = [await anext(said), await anext(said)]
     assert [(one.text, one.is_final) for one in finals] == [("", True), ("", True)]
     waiting = asyncio.ensure_future(anext(said))
-    await asyncio.wait((waiting,), timeout=0.05)
+    await settle()
     assert not waiting.done()
     waiting.cancel()
     await asyncio.wait((waiting,))
