@@ -24,7 +24,9 @@ from patter_nb.pipeline.door import Door
 from patter_nb.pipeline.pipeline import Pipeline
 from patter_nb.pipeline.playback_queue import PlaybackQueue
 from patter_nb.step import State, next_due_ms, step
+from patter_nb.step.answering import said
 from patter_nb.step.effects import Adopt, Effect, FlushPlayback, PausePlayback, Play, ResumePlayback, Shutdown
+from patter_nb.step.hearing import is_deaf
 from patter_nb.step.inputs import Due, Failure, FrameHeard, Input, Start, Stop, Swap
 from patter_nb.step.scene import Happened
 from patter_nb.tasks import Tasks, as_patter_error, closing
@@ -51,7 +53,18 @@ class Conductor:
         self.closed: asyncio.Future[None] = self.loop.create_future()
         self.tasks = Tasks(self._got_on, lambda error: self._fail("session", error))
         self._transport = transport
-        self._door = Door(agent, name, self.clock, transport, self.tasks, self.feed, lambda: self.state.history, self._progressed)
+        self._door = Door(
+            agent=agent,
+            call_id=name,
+            clock=self.clock,
+            transport=transport,
+            tasks=self.tasks,
+            feed=self.feed,
+            history=lambda: self.state.history,
+            said=lambda: said(self.state),
+            deaf=lambda: is_deaf(self.state),
+            progressed=self._progressed,
+        )
         self._pipeline = Pipeline(self._door)
         self._playback = PlaybackQueue(self._door)
         self._inbox: deque[Input] = deque()
@@ -129,6 +142,7 @@ class Conductor:
                 self._playback.put(effect)
             case Adopt(agent):
                 self._door.agent = agent
+                self._pipeline.turn_to(agent)
                 self.tasks.spawn(self._adopt(agent), "changing the agent")
             case Shutdown():
                 self._closing = self.loop.create_task(self._close(), name=f"closing session {self.name}")

@@ -145,6 +145,8 @@ class Patter:
         if on_message is not None and (llm is not None or agent.llm is not None):
             whose = "serve() was given another" if llm is not None else "the agent has a language model"
             raise PatterConfigError(f"Two that answer: on_message=, and {whose}.", hint="Pass llm= or on_message=, not both.")
+        if agent.engine is not None and (llm is not None or on_message is not None):
+            _warn_of_llm()
         _require_free(name, transport, in_own_loop=runtime == "thread")
         agent, running = _complete(agent, llm if on_message is None else OnMessageLLM(on_message)), _running(name)
         carrier = transport if running is None else running.transport
@@ -187,7 +189,7 @@ class Serving(Coroutine[Any, Any, Session]):
 @cache
 def _warn_of_llm() -> None:
     """Said once: it is no mistake to keep a model at hand."""
-    logger.warning("engine= hears, thinks and speaks by itself: llm= is ignored beside it.")
+    logger.warning("engine= hears, thinks and speaks by itself: llm= is ignored beside it, and so is on_message=.")
 
 
 @cache

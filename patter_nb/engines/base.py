@@ -11,12 +11,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from patter_nb.audio.frames import AudioFormat, Frame, Pcm
+from patter_nb.errors import PatterError
 from patter_nb.llm.base import LLMChunk, Message
 
 if TYPE_CHECKING:
     from patter_nb.agent import Agent
 
-__all__ = ["AnswerBegan", "AnswerChunk", "AnswerEnded", "AnswerSound", "Engine", "EngineEvent", "Heard", "VoiceBegan", "VoiceEnded"]
+__all__ = [
+    "AnswerBegan",
+    "AnswerChunk",
+    "AnswerEnded",
+    "AnswerFailed",
+    "AnswerSound",
+    "Complaint",
+    "Engine",
+    "EngineEvent",
+    "Heard",
+    "VoiceBegan",
+    "VoiceEnded",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +48,23 @@ class VoiceEnded:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the person said: so far, or for good. The words for good may come when the answer is long under way."""
+    """What the person said: so far, or for good. The words for good may come when the answer is long under way.
+
+    `item` is the vendor's name for what was said, if it has one: it tells whose words these are when they come late, or never.
+    """
 
     text: str
     is_final: bool
+    item: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerBegan:
-    """An answer begins. `asked`: to what the session asked for last, in order; else to what the person said aloud."""
+    """An answer begins. `asked`: to what the session asked for last, in order; else to what the person said aloud, in `item`."""
 
     id: str
     asked: bool
+    item: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +91,22 @@ class AnswerEnded:
     finish_reason: str = "stop"
 
 
-EngineEvent: TypeAlias = VoiceBegan | VoiceEnded | Heard | AnswerBegan | AnswerChunk | AnswerSound | AnswerEnded
+@dataclass(frozen=True, slots=True)
+class AnswerFailed:
+    """Answer `id` will not be given, or no more of it; None: that to what the session asked for last, which has not begun."""
+
+    id: str | None
+    error: PatterError
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """The vendor refuses something it was told, and goes on."""
+
+    error: PatterError
+
+
+EngineEvent: TypeAlias = VoiceBegan | VoiceEnded | Heard | AnswerBegan | AnswerChunk | AnswerSound | AnswerEnded | AnswerFailed | Complaint
 
 
 @runtime_checkable
@@ -82,11 +115,13 @@ class Engine(Protocol):
 
     `open` begins a conversation for the agent's prompt and tools, with what was said before. Frames are pushed as they are captured, 16 kHz
     whatever `input_format` is: the engine resamples. `send_text` and `send_tool_result` ask for an answer, `say` for one that is just
-    this text; each is answered by one `AnswerBegan(asked=True)`, in order. `cancel` gives the answer under way up; `truncate` tells how
-    much of the newest answer's sound was heard, so that the engine forgets the rest. `update` takes over another prompt or other tools.
+    this text; each is answered by one `AnswerBegan(asked=True)`, or `AnswerFailed(None)`, and none is sent before the answer under way
+    has ended. With `answer=False` the results are only told. `cancel` gives the answer under way up; it ends all the same. `truncate`
+    tells how much of the newest answer's sound was heard, so that the engine forgets the rest. `update` takes over another prompt or
+    other tools.
 
-    `events` is iterated once for each `open`, and ends with `aclose`. A failure raises out of it as a `PatterError`; a connection that
-    drops is opened once more by the engine itself, with the conversation restored.
+    `events` is iterated once for each `open`. It ends where the conversation does: then, and when it raises `ConnectionFailed` after it
+    has held for a while, the engine is opened again with what was said. Any other `PatterError` that it raises is the end of it.
     """
 
     @property
@@ -103,7 +138,7 @@ class Engine(Protocol):
 
     async def say(self, text: str) -> None: ...
 
-    async def send_tool_result(self, results: Sequence[tuple[str, str]]) -> None: ...
+    async def send_tool_result(self, results: Sequence[tuple[str, str]], *, answer: bool = True) -> None: ...
 
     async def update(self, agent: Agent) -> None: ...
 

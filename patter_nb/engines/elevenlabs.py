@@ -76,6 +76,7 @@ class ElevenLabsConvAI(SocketEngine):
 
     def _restart(self) -> None:
         self._begun = False
+        self._said: tuple[Message, ...] = ()
         self._output, self._mulaw_out = SAMPLE_RATE, False
         self._mulaw_in = False
         self._in = Resampler(SAMPLE_RATE, SAMPLE_RATE)
@@ -123,6 +124,7 @@ class ElevenLabsConvAI(SocketEngine):
     async def begin(self, agent: Agent, history: Sequence[Message]) -> None:
         """Nothing yet: what is sent first begins the conversation."""
         self._restart()
+        self._said = tuple(history)
 
     async def _start(self, first_message: str = "") -> None:
         """Begin the conversation, if it has not, with the first message to say."""
@@ -154,7 +156,6 @@ class ElevenLabsConvAI(SocketEngine):
 
     async def send_text(self, text: str) -> None:
         await self._start()
-        self.remember({"role": "user", "content": text})
         self._asked += 1
         await self.send({"type": "user_message", "text": text})
 
@@ -166,14 +167,14 @@ class ElevenLabsConvAI(SocketEngine):
         else:
             await self.send({"type": "user_message", "text": f"Say exactly the following, word for word, and nothing else: {text}"})
 
-    async def send_tool_result(self, results: Sequence[tuple[str, str]]) -> None:
-        self._asked += 1
+    async def send_tool_result(self, results: Sequence[tuple[str, str]], *, answer: bool = True) -> None:
+        """Tell the results. The vendor goes on from them by itself, also where it need not answer."""
+        self._asked += answer
         for id, content in results:
             await self.send({"type": "client_tool_result", "tool_call_id": id, "result": content, "is_error": False})
 
     async def cancel(self) -> None:
-        """The vendor has no way to be told; what still comes of this answer is dropped here."""
-        self._answer = None
+        """The vendor has no way to be told: what still comes of this answer is nobody's."""
 
     async def truncate(self, played_ms: float) -> None:
         """The vendor keeps what it thinks was heard, and corrects itself."""
@@ -195,19 +196,13 @@ class ElevenLabsConvAI(SocketEngine):
                 return self._heard(str((message.get("user_transcription_event") or {}).get("user_transcript") or "").strip())
             case "interruption":
                 self._interrupted = int(event.get("event_id") or 0)
-                self._answer = None
-                return (VoiceBegan(self._at_ms),)
+                return (VoiceBegan(self._at_ms), *self._end("cancelled"))
             case "client_tool_call":
                 return self._call(message.get("client_tool_call") or {})
-            case "agent_response_correction":
-                self._correct(event)
         return ()
 
     def idle(self) -> Iterable[EngineEvent]:
         return self._end("stop")
-
-    def interrupted(self) -> Iterable[EngineEvent]:
-        return self._end("cancelled")
 
     @property
     def _at_ms(self) -> float:
@@ -235,7 +230,6 @@ class ElevenLabsConvAI(SocketEngine):
     def _words(self, text: str) -> Iterable[EngineEvent]:
         if not text.strip():
             return ()
-        self.remember({"role": "assistant", "content": text.strip()})
         begun = self._begin()
         assert self._answer is not None
         return (*begun, AnswerChunk(self._answer, LLMChunk("text", content=text)))
@@ -254,8 +248,6 @@ class ElevenLabsConvAI(SocketEngine):
         return (*begun, AnswerSound(self._answer, pcm))
 
     def _heard(self, text: str) -> Iterable[EngineEvent]:
-        if text:
-            self.remember({"role": "user", "content": text})
         ended = self._end("stop")
         return (*ended, VoiceBegan(self._at_ms), Heard(text, is_final=True), VoiceEnded(self._at_ms))
 
@@ -265,13 +257,6 @@ class ElevenLabsConvAI(SocketEngine):
         arguments = json.dumps(call.get("parameters") or {})
         chunk = LLMChunk("tool_call", index=0, id=call.get("tool_call_id"), name=call.get("tool_name"), arguments=arguments)
         return (*begun, AnswerChunk(self._answer, chunk), *self._end("tool_calls"))
-
-    def _correct(self, event: Mapping[str, Any]) -> None:
-        """What the vendor thinks was heard of an answer that was interrupted."""
-        original, corrected = (str(event.get(f"{which}_agent_response") or "").strip() for which in ("original", "corrected"))
-        for place, message in enumerate(self._said):
-            if message == {"role": "assistant", "content": original}:
-                self._said[place] = {"role": "assistant", "content": corrected}
 
 
 def _format(name: str) -> tuple[bool, int]:

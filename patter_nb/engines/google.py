@@ -72,7 +72,7 @@ class GeminiLive(SocketEngine):
         self._asked = 0
         self._answers = 0
         self._answer: str | None = None
-        self._words, self._reply = "", ""
+        self._words = ""
         self._calls: dict[str, str] = {}
         self._usage: LLMChunk | None = None
         self._leaving = False
@@ -120,7 +120,6 @@ class GeminiLive(SocketEngine):
         await self.send({"realtimeInput": {"audio": {"data": data, "mimeType": f"audio/pcm;rate={SAMPLE_RATE}"}}})
 
     async def send_text(self, text: str) -> None:
-        self.remember({"role": "user", "content": text})
         await self._ask(text)
 
     async def say(self, text: str) -> None:
@@ -130,14 +129,16 @@ class GeminiLive(SocketEngine):
         self._asked += 1
         await self.send({"clientContent": {"turns": [{"role": "user", "parts": [{"text": text}]}], "turnComplete": True}})
 
-    async def send_tool_result(self, results: Sequence[tuple[str, str]]) -> None:
+    async def send_tool_result(self, results: Sequence[tuple[str, str]], *, answer: bool = True) -> None:
+        """Tell the results, and be answered. Calls that were given up the API has forgotten by itself."""
+        if not answer:
+            return
         self._asked += 1
         answers = [{"id": id, "name": self._calls.get(id, id), "response": {"result": content}} for id, content in results]
         await self.send({"toolResponse": {"functionResponses": answers}})
 
     async def cancel(self) -> None:
-        """The API has no way to be told; what still comes of this answer is dropped here."""
-        self._answer = None
+        """The API has no way to be told: what still comes of this answer is nobody's."""
 
     async def truncate(self, played_ms: float) -> None:
         """The API keeps what it thinks was heard."""
@@ -161,18 +162,14 @@ class GeminiLive(SocketEngine):
     def is_spent(self) -> bool:
         return self._leaving and self._answer is None
 
-    def interrupted(self) -> Iterable[EngineEvent]:
-        return self._end("cancelled")
-
     def _content(self, content: Mapping[str, Any]) -> Iterable[EngineEvent]:
         if content.get("interrupted"):
-            self._answer = None
             yield VoiceBegan(self._at_ms)
+            yield from self._end("cancelled")
         if said := (content.get("inputTranscription") or {}).get("text"):
             yield from self._heard(str(said))
         if words := (content.get("outputTranscription") or {}).get("text"):
             yield from self._begin()
-            self._reply += str(words)
             yield AnswerChunk(str(self._answer), LLMChunk("text", content=str(words)))
         for part in (content.get("modelTurn") or {}).get("parts") or ():
             if data := (part.get("inlineData") or {}).get("data"):
@@ -207,13 +204,10 @@ class GeminiLive(SocketEngine):
     def _complete(self) -> Iterable[EngineEvent]:
         words, self._words = self._words.strip(), ""
         if words:
-            self.remember({"role": "user", "content": words})
             yield Heard(words, is_final=True)
 
     def _end(self, reason: str) -> Iterable[EngineEvent]:
-        if self._reply.strip():
-            self.remember({"role": "assistant", "content": self._reply.strip()})
-        ended, self._answer, self._reply = self._answer, None, ""
+        ended, self._answer = self._answer, None
         yield from self._complete()
         if ended is not None:
             if self._usage is not None:

@@ -15,9 +15,20 @@ import numpy as np
 
 from patter_nb.audio.frames import SAMPLE_RATE, AudioFormat, Frame
 from patter_nb.audio.resampling import Resampler
-from patter_nb.engines.base import AnswerBegan, AnswerChunk, AnswerEnded, AnswerSound, EngineEvent, Heard, VoiceBegan, VoiceEnded
+from patter_nb.engines.base import (
+    AnswerBegan,
+    AnswerChunk,
+    AnswerEnded,
+    AnswerFailed,
+    AnswerSound,
+    Complaint,
+    EngineEvent,
+    Heard,
+    VoiceBegan,
+    VoiceEnded,
+)
 from patter_nb.engines.socket import SocketEngine
-from patter_nb.errors import PatterConfigError
+from patter_nb.errors import AuthenticationError, ModelNotFound, PatterConfigError
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.wire.refusals import Source, refusal_error, refusal_of
@@ -29,10 +40,14 @@ __all__ = ["OpenAIRealtime"]
 
 RATE: Final = 24_000
 _SERVER_VAD: Final = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 300}
-_PASSING: Final = frozenset(("response_cancel_not_active", "item_truncate_invalid_item_id", "invalid_value", "session_expired"))
+_PASSING: Final = frozenset(("response_cancel_not_active", "item_truncate_invalid_item_id", "session_expired"))
 """Errors of what came too late (an answer that had ended when it was given up, sound that had been heard by then), and of a conversation
 that has reached the vendor's length: its connection is closed, and opened again."""
-_ENDS: Final = {"completed": "stop", "cancelled": "cancelled", "incomplete": "length", "failed": "stop"}
+_BUSY: Final = "conversation_already_has_active_response"
+_TRUNCATING: Final = "truncate"
+_ASKING: Final = "ask"
+_FATAL: Final = (AuthenticationError, ModelNotFound)
+_ENDS: Final = {"completed": "stop", "cancelled": "cancelled", "incomplete": "length"}
 _KEY_HINT: Final = "Set the environment variable OPENAI_API_KEY to a valid key, or pass api_key=."
 _MODELS: Final = ("gpt-realtime-mini", "gpt-realtime")
 
@@ -90,6 +105,9 @@ class OpenAIRealtime(SocketEngine):
         self._item: str | None = None
         self._calls: dict[str, tuple[int, str]] = {}
         self._partial = ""
+        self._said_item = ""
+        self._request: dict[str, Any] | None = None
+        self._again: dict[str, Any] | None = None
 
     def __repr__(self) -> str:
         """Never with the key."""
@@ -138,7 +156,6 @@ class OpenAIRealtime(SocketEngine):
             await self.send({"type": "input_audio_buffer.append", "audio": sound})
 
     async def send_text(self, text: str) -> None:
-        self.remember({"role": "user", "content": text})
         content = [{"type": "input_text", "text": text}]
         await self.send({"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": content}})
         await self._respond({})
@@ -147,15 +164,19 @@ class OpenAIRealtime(SocketEngine):
         instructions = f"Say exactly the following to the person, word for word, and nothing else:\n\n{text}"
         await self._respond({"instructions": instructions, "tool_choice": "none"})
 
-    async def send_tool_result(self, results: Sequence[tuple[str, str]]) -> None:
+    async def send_tool_result(self, results: Sequence[tuple[str, str]], *, answer: bool = True) -> None:
         for id, content in results:
             item = {"type": "function_call_output", "call_id": id, "output": content}
             await self.send({"type": "conversation.item.create", "item": item})
-        await self._respond({})
+        if answer:
+            await self._respond({})
 
     async def _respond(self, response: Mapping[str, Any]) -> None:
+        """Ask for an answer. If the server begins one by itself just then it is asked again when that has ended."""
         self._asked += 1
-        await self.send({"type": "response.create", "response": {**response, "metadata": {"asked": str(self._asked)}}})
+        told = {**response, "metadata": {"asked": str(self._asked)}}
+        self._request = {"type": "response.create", "event_id": f"{_ASKING}_{self._asked}", "response": told}
+        await self.send(self._request)
 
     async def cancel(self) -> None:
         if self._answer is not None:
@@ -164,33 +185,45 @@ class OpenAIRealtime(SocketEngine):
     async def truncate(self, played_ms: float) -> None:
         if self._item is not None:
             told = {"item_id": self._item, "content_index": 0, "audio_end_ms": round(played_ms)}
-            await self.send({"type": "conversation.item.truncate", **told})
+            await self.send({"type": "conversation.item.truncate", "event_id": f"{_TRUNCATING}_{self._item}", **told})
 
     # --- from the server
 
     def take(self, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
         kind = str(message.get("type"))
         if kind == "error":
-            error = message.get("error") or {}
-            if error.get("code") in _PASSING:
-                return ()
-            raise refusal_error(refusal_of({"error": error}), self.source)
+            return self._refused(message.get("error") or {})
         return self._of_person(kind, message) if "input_audio" in kind else self._of_answer(kind, message)
+
+    def _refused(self, told: Mapping[str, Any]) -> Iterable[EngineEvent]:
+        """What the server will not do. It goes on, except without a valid key or a model."""
+        of, code = str(told.get("event_id") or "").partition("_")[0], told.get("code")
+        if code in _PASSING or of == _TRUNCATING:
+            return ()
+        error = refusal_error(refusal_of({"error": told}), self.source)
+        if isinstance(error, _FATAL):
+            raise error
+        if code == _BUSY:
+            self._again = self._request
+            return ()
+        if self._request is None or of != _ASKING:
+            return (Complaint(error),)
+        self._request = None
+        return (AnswerFailed(None, error),)
 
     def _of_person(self, kind: str, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
         match kind.rpartition(".")[2]:
             case "speech_started":
                 return (VoiceBegan(float(message.get("audio_start_ms") or 0)),)
             case "speech_stopped":
+                self._said_item = str(message.get("item_id") or "")
                 return (VoiceEnded(float(message.get("audio_end_ms") or 0)),)
             case "delta":
                 self._partial += str(message.get("delta") or "")
                 return (Heard(self._partial, is_final=False),)
             case "completed" | "failed":
                 self._partial, text = "", str(message.get("transcript") or "").strip()
-                if text:
-                    self.remember({"role": "user", "content": text})
-                return (Heard(text, is_final=True),)
+                return (Heard(text, is_final=True, item=str(message.get("item_id") or "")),)
         return ()
 
     def _of_answer(self, kind: str, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
@@ -204,7 +237,10 @@ class OpenAIRealtime(SocketEngine):
             case "response.created":
                 response = message.get("response") or {}
                 self._answer, self._calls = str(response.get("id")), {}
-                return (AnswerBegan(self._answer, asked="asked" in (response.get("metadata") or {})),)
+                asked = "asked" in (response.get("metadata") or {})
+                if asked:
+                    self._request = None
+                return (AnswerBegan(self._answer, asked, "" if asked else self._said_item),)
             case "response.output_item.added" | "response.output_item.done":
                 return self._item_of(id, message.get("item") or {})
             case "response.function_call_arguments.delta":
@@ -224,7 +260,7 @@ class OpenAIRealtime(SocketEngine):
             return (AnswerChunk(answer, LLMChunk("tool_call", index=index, id=item.get("call_id"), name=item.get("name"))),)
         index, told = known
         rest = str(item.get("arguments") or "").removeprefix(told)
-        return self._arguments(answer, id, rest) if rest and index >= 0 else ()
+        return self._arguments(answer, id, rest) if rest else ()
 
     def _arguments(self, answer: str, item: str, text: str) -> Iterable[EngineEvent]:
         index, told = self._calls.get(item, (len(self._calls), ""))
@@ -234,12 +270,12 @@ class OpenAIRealtime(SocketEngine):
     def _done(self, response: Mapping[str, Any]) -> Iterable[EngineEvent]:
         id, status = str(response.get("id")), str(response.get("status"))
         self._answer = None
+        if self._again is not None:
+            self.replies.append(self._again)
+            self._again = None
         if status == "failed":
             details = (response.get("status_details") or {}).get("error") or {}
-            raise refusal_error(refusal_of({"error": details}), self.source)
-        words = "".join(_words(item) for item in response.get("output") or ())
-        if words:
-            self.remember({"role": "assistant", "content": words})
+            return (AnswerFailed(id, refusal_error(refusal_of({"error": details}), self.source)),)
         finish = "tool_calls" if self._calls and status == "completed" else _ENDS.get(status, "stop")
         if status == "incomplete" and (response.get("status_details") or {}).get("reason") == "content_filter":
             finish = "content_filter"
@@ -269,11 +305,6 @@ class OpenAIRealtime(SocketEngine):
 
 def _pcm(delta: str) -> Any:
     return np.frombuffer(base64.b64decode(delta), "<i2").astype(np.int16)
-
-
-def _words(item: Mapping[str, Any]) -> str:
-    parts = item.get("content") or ()
-    return "".join(str(part.get("transcript") or part.get("text") or "") for part in parts if isinstance(part, Mapping))
 
 
 def _items(history: Sequence[Message]) -> Iterable[dict[str, Any]]:

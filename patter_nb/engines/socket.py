@@ -1,14 +1,13 @@
-"""The connection of an engine: one WebSocket that carries JSON, opened once more when it drops.
+"""The connection of an engine: one WebSocket that carries JSON.
 
-An engine's conversation lies at the vendor's side. A socket that drops loses it there, not here: another is opened within a second and the
-engine restores what was said. A second loss soon after is an error.
+An engine's conversation lies at the vendor's side. A socket that drops loses it there, not here: the session opens the engine again, which
+restores what was said.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SocketEngine"]
 
-STEADY_S: Final = 10.0
-"""A connection that has held for so long may drop once more."""
 _ENDS: Final = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
 LARGEST_MESSAGE: Final = 16 * 1024 * 1024
 
@@ -43,8 +40,7 @@ class SocketEngine(ABC):
         self.source = source
         self._ws: aiohttp.ClientWebSocketResponse | None = None
         self._agent: Agent | None = None
-        self._said: list[Message] = []
-        self._closed = False
+        self._left = False
         self.replies: list[Mapping[str, Any]] = []
         """What `take` has to answer at once."""
 
@@ -64,11 +60,15 @@ class SocketEngine(ABC):
         """Connect and begin. Raises `ConnectionFailed`, `AuthenticationError` and whatever else the vendor says."""
         if self._ws is not None and not self._ws.closed:
             raise PatterConfigError(f"This {type(self).__name__} is open already.", hint="Make one for each session.")
-        self._agent, self._said, self._closed = agent, list(history), False
+        self._agent, self._left = agent, False
         await self._connect()
+        try:
+            await self.begin(agent, history)
+        except BaseException:
+            await self.aclose()
+            raise
 
     async def _connect(self) -> None:
-        assert self._agent is not None
         url, headers = await self.address()
         shared, name = pool(), self.source.provider
         where: dict[str, Any] = {"provider": name, "model": self.source.model}
@@ -85,10 +85,9 @@ class SocketEngine(ABC):
         except (aiohttp.ClientError, OSError) as error:
             hint = "Check the network, and base_url if you set it."
             raise ConnectionFailed(f"{name} could not be reached: {error or type(error).__name__}.", hint=hint, **where) from error
-        await self.begin(self._agent, self._said)
 
     async def send(self, message: Mapping[str, Any]) -> None:
-        """Send one message; where the connection has just dropped it is lost, and what is to come is restored by `begin`."""
+        """Send one message; where the connection has just dropped it is lost, as whoever follows `events` learns at once."""
         if self._ws is None or self._ws.closed:
             return
         try:
@@ -97,25 +96,16 @@ class SocketEngine(ABC):
             return
 
     async def events(self) -> AsyncIterator[EngineEvent]:
-        """What the engine does. A connection that drops is opened again once, in the next second."""
-        since = time.monotonic()
-        while not self._closed:
-            async for message in self._messages():
-                for event in self.idle() if message is None else self.take(message):
-                    yield event
-                while self.replies:
-                    await self.send(self.replies.pop(0))
-                if self.is_spent():
-                    await self.reopen()
-            if self._closed:
-                return
-            now = time.monotonic()
-            if now - since < STEADY_S:
-                raise self._lost()
-            since = now
-            for event in self.interrupted():
+        """What the engine does. Ends where this side ended the conversation, raises `ConnectionFailed` where the other did."""
+        async for message in self._messages():
+            for event in self.idle() if message is None else self.take(message):
                 yield event
-            await self._connect()
+            while self.replies:
+                await self.send(self.replies.pop(0))
+            if self.is_spent():
+                await self.reopen()
+        if not self._left:
+            raise self._lost()
 
     async def _messages(self) -> AsyncIterator[Mapping[str, Any] | None]:
         """The messages as they come; None where none has come for `idle_s`."""
@@ -147,18 +137,9 @@ class SocketEngine(ABC):
         """Whether the vendor is about to end this conversation, and nobody would notice now if it began anew."""
         return False
 
-    def interrupted(self) -> Iterable[EngineEvent]:
-        """What ends because the connection dropped."""
-        return ()
-
-    def remember(self, message: Message) -> None:
-        """Keep what was said, to be told again where the connection drops."""
-        self._said.append(message)
-
     async def reopen(self) -> None:
-        """Begin anew before the vendor ends the conversation: the connection is closed, and `events` opens another."""
-        if self._ws is not None:
-            await self._ws.close()
+        """Begin anew before the vendor ends the conversation: `events` ends, and the engine is opened again."""
+        await self.aclose()
 
     def _malformed(self, text: str | bytes) -> MalformedStream:
         told = f"{self.source.provider} sent a message that is not of its form: {text[:200]!r}"
@@ -172,6 +153,6 @@ class SocketEngine(ABC):
 
     async def aclose(self) -> None:
         """End the conversation, and let go of its connection."""
-        self._closed = True
+        self._left = True
         if self._ws is not None:
             await self._ws.close()

@@ -20,7 +20,9 @@ from patter_nb.transports.base import Transport
 
 @dataclass(slots=True)
 class Door:
-    """Between the session and its stages: `feed` brings inputs in, `history` and `agent` tell how things stand.
+    """Between the session and its stages: `feed` brings inputs in, `history`, `said`, `deaf` and `agent` tell how things stand.
+
+    `said` is history with what was said of the answer under way; `deaf` whether the agent speaks and must not hear itself meanwhile.
 
     A stage whose `busy` may have changed without an input or the end of a task says so by `progressed`.
     """
@@ -32,6 +34,8 @@ class Door:
     tasks: Tasks
     feed: Callable[[Input], None]
     history: Callable[[], tuple[Message, ...]]
+    said: Callable[[], tuple[Message, ...]]
+    deaf: Callable[[], bool]
     progressed: Callable[[], None]
 
     def context(self, turn: int | None) -> HookContext:

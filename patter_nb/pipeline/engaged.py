@@ -9,25 +9,40 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Final
 
+import numpy as np
+
 from patter_nb.agent import Agent
-from patter_nb.audio.frames import SAMPLE_RATE, Frame, Pcm
+from patter_nb.audio.frames import FRAME_MS, FRAME_SAMPLES, Frame, Pcm
 from patter_nb.audio.resampling import Resampler
-from patter_nb.engines.base import AnswerBegan, AnswerChunk, AnswerEnded, AnswerSound, Engine, EngineEvent, Heard, VoiceBegan, VoiceEnded
-from patter_nb.errors import PatterConfigError, PatterError
-from patter_nb.llm.base import LLMChunk
+from patter_nb.engines.base import (
+    AnswerBegan,
+    AnswerChunk,
+    AnswerEnded,
+    AnswerFailed,
+    AnswerSound,
+    Complaint,
+    Engine,
+    EngineEvent,
+    Heard,
+    VoiceBegan,
+    VoiceEnded,
+)
+from patter_nb.errors import ConnectionFailed, PatterConfigError, PatterError
+from patter_nb.llm.base import LLMChunk, Message
+from patter_nb.pipeline.capture_axis import CaptureAxis
 from patter_nb.pipeline.door import Door, within
-from patter_nb.pipeline.guarding import Guard
-from patter_nb.pipeline.sentences import SentenceState, flush, push
+from patter_nb.pipeline.requests import Request, Requests
+from patter_nb.pipeline.sentences import flush, push
 from patter_nb.step.effects import AskLLM, Cancel, Follow, Speak
 from patter_nb.step.inputs import (
     AudioMade,
     ChunkArrived,
     EngineAnswers,
     EngineBlocked,
+    EngineGone,
     EngineSound,
     EngineVoice,
     EngineWords,
@@ -36,216 +51,352 @@ from patter_nb.step.inputs import (
     PieceSpoken,
     StreamEnded,
 )
-from patter_nb.tasks import closing
+from patter_nb.tasks import as_patter_error, closing
 
-_GIVEN_UP: Final = -1
-"""The epoch of what nobody wants any more."""
-
-
-@dataclass(slots=True)
-class _Asked:
-    """What the session asked the engine for: an answer to request `round`, or (`piece`) to say one."""
-
-    epoch: int
-    round: int = 0
-    piece: int | None = None
-    resampler: Resampler | None = None
-    draft: SentenceState = field(default_factory=SentenceState)
-    guard: Guard = field(default_factory=Guard)
+STEADY_MS: Final = 10_000.0
+"""A connection that has held for so long may drop once more."""
+GIVE_UP_MS: Final = 2000.0
+"""An engine that still answers so long after it was told to stop is not waited for."""
+CLOSING_MS: Final = 1500
+"""So much silence tells an engine that the person has finished."""
+_ENDINGS: Final = 10
+_GONE_HINT: Final = "Set it again: session.engine = ..."
 
 
 class Engaged:
-    """Runs the engine of one session, if its agent has one. Orders are carried out strictly one after the other."""
+    """Runs the engine of one session, if its agent has one. Orders are carried out strictly one after the other.
+
+    A conversation that the engine loses (its connection drops, or the vendor ends it) is begun anew with what was said; a second loss
+    soon after is the end, until another engine, or the same, is set.
+    """
 
     def __init__(self, door: Door) -> None:
         self._door = door
         self._engine: Engine | None = None
+        self._left: list[Engine] = []
         self._orders: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue()
         self._waiting = 0
-        self._asked: deque[_Asked] = deque()
-        self._answers: dict[str, _Asked] = {}
-        self._workers: list[asyncio.Task[None]] = []
+        self._requests = Requests()
+        self._axis = CaptureAxis()
+        self._told = ""
+        self._worker: asyncio.Task[None] | None = None
+        self._follower: asyncio.Task[None] | None = None
         self._failed: PatterError | None = None
 
     @property
     def busy(self) -> bool:
         """Whether something is being told to the engine, or it answers."""
-        return self._waiting > 0 or bool(self._asked) or bool(self._answers)
+        return self._waiting > 0 or self._requests.busy
+
+    # --- which engine
+
+    def turn_to(self, agent: Agent) -> None:
+        """From now on this agent's engine is meant: the one that runs is told what has changed, another falls silent."""
+        engine = agent.engine
+        if engine is not self._engine or self._failed is not None:
+            self._leave()
+        elif engine is not None:
+            self._order(lambda: engine.update(agent))
 
     async def adopt(self, agent: Agent) -> None:
-        """Be engaged by this agent: its engine is opened, told what has changed, or closed. Raises what fails at opening."""
+        """Be engaged by this agent: its engine is opened, and the one before closed. Raises what fails at opening."""
         engine = agent.engine
-        if engine is not None and engine is self._engine and self._failed is None:
-            self._order(lambda: engine.update(agent))
+        if engine is self._engine and self._failed is None:
             return
         await self._close()
         if engine is None:
             return
-        await engine.open(agent, self._door.history())
+        history = self._said_before()
+        try:
+            await engine.open(agent, history)
+        except Exception as error:
+            self._engine, self._failed = engine, as_patter_error("engine", error)
+            dropped = self._requests.drop()
+            for request in dropped:
+                self._door.feed(Failure(request.epoch, "engine", self._failed))
+            if not dropped:
+                raise
+            return
         self._engine, self._failed = engine, None
-        self._workers = [
-            self._door.tasks.spawn(self._work(), "telling the engine", quiet=True),
-            self._door.tasks.spawn(self._follow(engine), "hearing the engine", quiet=True),
-        ]
+        self._begin_work(history)
+        self._follower = self._door.tasks.spawn(self._follow(engine), "hearing the engine", quiet=True)
+        self._ask_next()
+
+    def _said_before(self) -> tuple[Message, ...]:
+        """What an engine has to know that begins now."""
+        front = self._requests.front
+        return self._door.said() if front is None or front.before is None else front.before
+
+    def _begin_work(self, history: Sequence[Message]) -> None:
+        self._orders, self._waiting, self._axis = asyncio.Queue(), 0, CaptureAxis()
+        self._told = str(history[-1]["content"]) if history and history[-1]["role"] == "user" else ""
+        self._worker = self._door.tasks.spawn(self._work(self._orders), "telling the engine", quiet=True)
+
+    # --- what it is told
 
     def hear(self, frame: Frame) -> None:
-        """A frame of the person's sound."""
+        """A frame of the person's sound. What may be the agent's own voice is silence to the engine, while it must not be heard."""
         engine = self._engine
-        if engine is not None and self._failed is None:
-            self._order(lambda: engine.push(frame))
+        if engine is None or self._failed is not None or self._worker is None:
+            return
+        if frame.echo or self._door.deaf():
+            frame = Frame(np.zeros(FRAME_SAMPLES, np.int16), frame.seq, frame.capture_ms, frame.late_ms)
+        self._axis.heard(frame.seq * FRAME_SAMPLES)
+        self._order(lambda: engine.push(frame))
+
+    def end_sound(self) -> None:
+        """No more sound comes for now: silence tells the engine so, which waits for the person to go on."""
+        engine = self._engine
+        if engine is None or self._failed is not None:
+            return
+        silence = Frame(np.zeros(FRAME_SAMPLES, np.int16), 0, 0.0)
+        for _ in range(CLOSING_MS // FRAME_MS):
+            self._axis.added()
+            self._order(lambda: engine.push(silence))
 
     def ask(self, asked: AskLLM) -> None:
         """Have the engine answer what was typed, or go on with the results of its calls."""
-        behind = [*takewhile(lambda message: message["role"] == "tool", reversed(asked.messages))]
+        messages = [message for message in asked.messages if message["role"] != "system"]
+        behind = [*takewhile(lambda message: message["role"] == "tool", reversed(messages))]
         results = [(message["tool_call_id"], message["content"]) for message in reversed(behind)]
-        text = str(asked.messages[-1].get("content") or "")
-        self._ask(_Asked(asked.epoch, asked.round), lambda engine: engine.send_tool_result(results) if results else engine.send_text(text))
+        text = str(messages[-1].get("content") or "")
+        before = tuple(messages[: -max(len(results), 1)])
+
+        async def tell(engine: Engine) -> None:
+            if results:
+                await engine.send_tool_result(results)
+                return
+            new = text.removeprefix(self._told).strip() or text  # what was typed before, and never answered, stands before it
+            self._told = text
+            await engine.send_text(new)
+
+        self._want(Request(asked.epoch, asked.round, tell=tell, before=before))
 
     def speak(self, asked: Speak) -> None:
         """Have the engine say a text by itself."""
         self._door.feed(PieceChecked(asked.epoch, asked.index, asked.text))
-        self._ask(_Asked(asked.epoch, piece=asked.index), lambda engine: engine.say(asked.text))
+        self._want(Request(asked.epoch, piece=asked.index, tell=lambda engine: engine.say(asked.text)))
 
     def follow(self, given: Follow) -> None:
         """An answer that the engine gives by itself is this turn's."""
-        self._answers[given.id] = _Asked(given.epoch, given.round)
+        self._requests.follow(given.id, Request(given.epoch, given.round))
 
     def cancel(self, given: Cancel) -> None:
-        """Have the engine be silent, and forget what was not heard of what it said."""
-        engine, answering = self._engine, bool(self._answers or self._asked)
+        """Have the engine be silent, forget what was not heard of what it said, and know what became of its calls."""
+        answering, forget = self._requests.answering, self._requests.give_up()
+        engine = self._engine
         if engine is None or self._failed is not None:
             return
-        self._answers.clear()
-        self._asked = deque(_Asked(_GIVEN_UP) for _ in self._asked)  # their answers will come, and are nobody's
         if answering:
             self._order(engine.cancel)
+        if forget is not None:
+            self._door.tasks.spawn(self._wait_no_longer(forget), "waiting for silence of the engine", quiet=True)
         if (heard := given.heard) is not None:
             played_ms = heard * 1000 / self._door.transport.output.sample_rate
             self._order(lambda: engine.truncate(played_ms))
+        if given.calls:
+            self._order(lambda: engine.send_tool_result(given.calls, answer=False))
 
-    def _ask(self, asked: _Asked, tell: Callable[[Engine], Awaitable[None]]) -> None:
-        engine = self._engine
-        if engine is None or self._failed is not None:
-            error = self._failed or PatterConfigError("The engine is not open.", hint="Set it again: session.engine = ...")
-            self._door.feed(Failure(asked.epoch, "engine", error))
+    async def _wait_no_longer(self, forget: Callable[[], bool]) -> None:
+        await self._door.clock.sleep_until(self._door.clock.now_ms() + GIVE_UP_MS)
+        if forget():
+            self._ask_next()
+
+    def _want(self, request: Request) -> None:
+        engine = self._door.agent.engine
+        if engine is self._engine and (engine is None or self._failed is not None):
+            error = self._failed or PatterConfigError("The engine is not open.", hint=_GONE_HINT)
+            self._door.feed(Failure(request.epoch, "engine", error))
             return
-        self._asked.append(asked)
-        self._order(lambda: tell(engine))
+        self._requests.want(request)
+        self._ask_next()
+
+    def _ask_next(self) -> None:
+        """Tell the engine what is wanted next, if it is open and silent."""
+        engine = self._engine
+        if engine is None or self._failed is not None or self._worker is None:
+            return
+        request = self._requests.next()
+        if request is not None and (tell := request.tell) is not None:
+            self._order(lambda: tell(engine))
 
     def _order(self, work: Callable[[], Awaitable[None]]) -> None:
         self._waiting += 1
         self._orders.put_nowait(work)
 
-    async def _work(self) -> None:
+    async def _work(self, orders: asyncio.Queue[Callable[[], Awaitable[None]]]) -> None:
         while True:
-            work = await self._orders.get()
+            work = await orders.get()
             try:
                 with self._door.reporting("engine", None):
                     await work()
             finally:
-                self._waiting -= 1
+                if orders is self._orders:
+                    self._waiting -= 1
                 self._door.progressed()
 
+    # --- what it does
+
     async def _follow(self, engine: Engine) -> None:
+        ended: deque[float] = deque(maxlen=_ENDINGS)
+        since = self._door.clock.now_ms()
+        try:
+            while True:
+                lost = await self._converse(engine)
+                now = self._door.clock.now_ms()
+                if lost is not None and now - since < STEADY_MS:
+                    raise lost
+                ended.append(now)
+                if len(ended) == _ENDINGS and now - ended[0] < STEADY_MS:
+                    raise lost or PatterError("The engine ends every conversation at once.", hint=_GONE_HINT)
+                since = now
+                await self._begin_anew(engine, lost)
+        except Exception as error:  # noqa: BLE001  # an engine may be anybody's, and raise anything
+            self._fail(engine, as_patter_error("engine", error))
+
+    async def _converse(self, engine: Engine) -> ConnectionFailed | None:
+        """Take what the engine does until its conversation ends; why, if it was lost."""
         try:
             async with closing(engine.events()) as events:
                 async for event in events:
                     self._take(event)
                     self._door.progressed()
-        except PatterError as error:
-            self._fail(error)
-        else:
-            self._fail(PatterError("The engine ended the conversation.", hint="Set it again: session.engine = ..."))
+        except ConnectionFailed as error:
+            return error
+        return None
 
-    def _fail(self, error: PatterError) -> None:
+    async def _begin_anew(self, engine: Engine, lost: ConnectionFailed | None) -> None:
+        """Open the conversation again, with what was said. What the engine was in the middle of is lost."""
+        assert self._worker is not None
+        self._worker.cancel()
+        await asyncio.gather(self._worker, return_exceptions=True)
+        self._worker, self._orders, self._waiting = None, asyncio.Queue(), 0
+        for request in self._requests.lose():
+            error = lost or ConnectionFailed("The engine ended the conversation in the middle of an answer.", hint="Ask again.")
+            self._door.feed(Failure(request.epoch, "engine", error))
+        history = self._said_before()
+        await engine.open(self._door.agent, history)
+        self._begin_work(history)
+        self._ask_next()
+
+    def _fail(self, engine: Engine, error: PatterError) -> None:
         """The engine is gone: whatever it owes will not come."""
         self._failed = error
-        epochs = {asked.epoch for asked in (*self._answers.values(), *self._asked)} - {_GIVEN_UP}
-        self._answers.clear()
-        self._asked.clear()
-        for epoch in epochs or (None,):
-            self._door.feed(Failure(epoch, "engine", error))
+        if self._worker is not None:
+            self._worker.cancel()
+        self._worker, self._waiting = None, 0
+        self._door.tasks.spawn(engine.aclose(), "closing the engine", quiet=True)
+        self._requests.drop()
+        self._door.feed(EngineGone(error))
 
-    def _take(self, event: EngineEvent) -> None:  # one case for each event
+    def _take(self, event: EngineEvent) -> None:  # noqa: C901  # one case for each event
         match event:
             case VoiceBegan(at_ms):
-                self._door.feed(EngineVoice(True, round(at_ms * SAMPLE_RATE / 1000)))
+                self._door.feed(EngineVoice(True, self._axis.sample(at_ms)))
             case VoiceEnded(at_ms):
-                self._door.feed(EngineVoice(False, round(at_ms * SAMPLE_RATE / 1000)))
-            case Heard(text, is_final):
-                self._door.feed(EngineWords(text, is_final))
-            case AnswerBegan(id, asked):
-                self._begin(id, asked)
-            case AnswerChunk(id, chunk) if id in self._answers:
-                self._chunk(self._answers[id], chunk)
-            case AnswerSound(id, pcm) if id in self._answers:
-                self._sound(self._answers[id], self._resampler(self._answers[id]).push(pcm))
-            case AnswerEnded(id, reason) if id in self._answers:
-                self._end(self._answers.pop(id), reason)
+                self._door.feed(EngineVoice(False, self._axis.sample(at_ms)))
+            case Heard(text, is_final, item):
+                self._door.feed(EngineWords(text, is_final, item))
+            case AnswerBegan(id, asked, item):
+                self._begin(id, asked, item)
+            case AnswerChunk(id, chunk):
+                if (request := self._requests.of(id)) is not None:
+                    self._chunk(request, chunk)
+            case AnswerSound(id, pcm):
+                if (request := self._requests.of(id)) is not None:
+                    self._sound(request, self._resampler(request).push(pcm))
+            case AnswerEnded(id, reason):
+                self._end(id, self._requests.of(id), reason)
+            case AnswerFailed(id, error):
+                failed = self._requests.refuse() if id is None else self._requests.end(id)
+                if failed is not None:
+                    self._door.feed(Failure(failed.epoch, "engine", error))
+                self._ask_next()
+            case Complaint(error):
+                self._door.feed(Failure(None, "engine", error))
 
-    def _resampler(self, asked: _Asked) -> Resampler:
-        if asked.resampler is None:
+    def _resampler(self, request: Request) -> Resampler:
+        if request.resampler is None:
             assert self._engine is not None
-            asked.resampler = Resampler(self._engine.output_format.sample_rate, self._door.transport.output.sample_rate)
-        return asked.resampler
+            request.resampler = Resampler(self._engine.output_format.sample_rate, self._door.transport.output.sample_rate)
+        return request.resampler
 
-    def _begin(self, id: str, asked: bool) -> None:
+    def _begin(self, id: str, asked: bool, item: str) -> None:
         if not asked:
-            self._door.feed(EngineAnswers(id))
-            return
-        asked_for = self._asked.popleft() if self._asked else None
-        if asked_for is not None and asked_for.epoch != _GIVEN_UP:
-            self._answers[id] = asked_for
-        elif self._engine is not None:
+            self._door.feed(EngineAnswers(id, item))  # whose turn may follow it
+        if self._requests.begin(id, asked=asked) is None and self._engine is not None:
             self._order(self._engine.cancel)
 
-    def _chunk(self, asked: _Asked, chunk: LLMChunk) -> None:
-        if asked.piece is not None:
+    def _chunk(self, request: Request, chunk: LLMChunk) -> None:
+        if request.piece is not None:
             return
-        self._door.feed(ChunkArrived(asked.epoch, asked.round, chunk))
+        self._door.feed(ChunkArrived(request.epoch, request.round, chunk))
         if chunk.type == "text" and self._door.agent.guardrails:
-            asked.draft, sentences = push(asked.draft, chunk.content or "")
-            self._check(asked, sentences)
+            request.draft, sentences = push(request.draft, chunk.content or "")
+            self._check(request, sentences)
 
-    def _check(self, asked: _Asked, sentences: Sequence[str]) -> None:
+    def _check(self, request: Request, sentences: Sequence[str]) -> None:
         """Have what the engine says checked, sentence by sentence, while it says it."""
         for sentence in sentences:
-            self._order(lambda text=sentence: self._checked(asked, text))  # type: ignore[misc]  # a default binds it
+            self._order(lambda text=sentence: self._checked(request, text))  # type: ignore[misc]  # a default binds it
 
-    async def _checked(self, asked: _Asked, text: str) -> None:
-        with within("guardrail"):
-            hit = await asked.guard.hit(self._door.agent.guardrails, text)
-        if hit is not None:
-            self._door.feed(EngineBlocked(asked.epoch, hit))
+    async def _checked(self, request: Request, text: str) -> None:
+        with self._door.reporting("engine", request.epoch):
+            with within("guardrail"):
+                hit = await request.guard.hit(self._door.agent.guardrails, text)
+            if hit is not None:
+                self._door.feed(EngineBlocked(request.epoch, hit))
 
-    def _sound(self, asked: _Asked, pcm: Pcm) -> None:
+    def _sound(self, request: Request, pcm: Pcm) -> None:
         if not len(pcm):
             return
-        if asked.piece is None:
-            self._door.feed(EngineSound(asked.epoch, asked.round, pcm))
+        if request.piece is None:
+            self._door.feed(EngineSound(request.epoch, request.round, pcm))
         else:
-            self._door.feed(AudioMade(asked.epoch, asked.piece, pcm))
+            self._door.feed(AudioMade(request.epoch, request.piece, pcm))
 
-    def _end(self, asked: _Asked, reason: str) -> None:
-        self._sound(asked, self._resampler(asked).flush())
-        if asked.piece is not None:
-            self._door.feed(PieceSpoken(asked.epoch, asked.piece))
-            return
-        self._check(asked, flush(asked.draft))
-        self._door.feed(ChunkArrived(asked.epoch, asked.round, LLMChunk("done", finish_reason=reason)))
-        self._door.feed(StreamEnded(asked.epoch, asked.round))
+    def _end(self, id: str, request: Request | None, reason: str) -> None:
+        """An answer is complete, once all that was said in it was checked."""
+        if request is not None:
+            self._sound(request, self._resampler(request).flush())
+        if request is None or request.piece is not None or not self._door.agent.guardrails:
+            self._ended(id, reason)
+        else:
+            self._check(request, flush(request.draft))
+            self._order(lambda: self._ended_checked(id, reason))
+
+    async def _ended_checked(self, id: str, reason: str) -> None:
+        self._ended(id, reason)
+
+    def _ended(self, id: str, reason: str) -> None:
+        request = self._requests.end(id)
+        if request is not None and request.piece is not None:
+            self._door.feed(PieceSpoken(request.epoch, request.piece))
+        elif request is not None:
+            self._door.feed(ChunkArrived(request.epoch, request.round, LLMChunk("done", finish_reason=reason)))
+            self._door.feed(StreamEnded(request.epoch, request.round))
+        self._ask_next()
+
+    # --- its end
 
     async def aclose(self) -> None:
         """Let the engine go."""
         await self._close()
 
+    def _leave(self) -> None:
+        """Take no more from the engine that runs, and tell it no more."""
+        if self._engine is not None:
+            self._left.append(self._engine)
+        self._engine, self._failed = None, None
+        for task in (self._worker, self._follower):
+            if task is not None:
+                task.cancel()
+        self._worker, self._follower, self._orders, self._waiting = None, None, asyncio.Queue(), 0
+        self._requests.drop()
+
     async def _close(self) -> None:
-        engine, self._engine = self._engine, None
-        for worker in self._workers:
-            worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
-        self._workers, self._orders, self._waiting = [], asyncio.Queue(), 0
-        self._asked.clear()
-        self._answers.clear()
-        if engine is not None:
+        if self._engine is not None:
+            self._leave()
+        left, self._left = self._left, []
+        for engine in left:
             await engine.aclose()

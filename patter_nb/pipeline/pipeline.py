@@ -24,6 +24,7 @@ from patter_nb.step.effects import (
     CheckWords,
     CloseLLM,
     Effect,
+    EndSound,
     FinalizeWords,
     Follow,
     Listen,
@@ -82,6 +83,10 @@ class Pipeline:
         for error in await self._lent.drop_clashing(agent.tools, agent.mcp_servers):
             self._door.feed(Failure(None, "tool", error))
 
+    def turn_to(self, agent: Agent) -> None:
+        """From now on this agent's parts are meant, though they are still to be prepared."""
+        self._engaged.turn_to(agent)
+
     async def adopt(self, agent: Agent) -> None:
         """Do the same for a new agent in a live session. What fails is reported, and the rest goes on.
 
@@ -123,6 +128,8 @@ class Pipeline:
                 self._engaged.speak(effect)
             case AskLLM() if engaged:
                 self._engaged.ask(effect)
+            case EndSound():
+                self._engaged.end_sound()
             case Follow():
                 self._engaged.follow(effect)
             case Speak():

@@ -17,6 +17,7 @@ from patter_nb.step.inputs import (
     Due,
     EngineAnswers,
     EngineBlocked,
+    EngineGone,
     EngineSound,
     EngineVoice,
     EngineWords,
@@ -86,6 +87,8 @@ def _stale(state: State, given: Input) -> bool:
             return answer is None or not calling.waits_for(answer, turn, id)
         case EngineBlocked(epoch):
             return epoch != state.epoch or answer is None
+        case EngineVoice() | EngineWords() | EngineAnswers() | EngineGone():
+            return state.agent.engine is None
         case Failure(epoch):
             return epoch is not None and epoch != state.epoch
         case _:
@@ -124,6 +127,8 @@ def _react(s: Scene, given: Input) -> None:  # noqa: C901, PLR0912, PLR0915  # o
             engaging.words(s, given)
         case EngineAnswers():
             engaging.answers(s, given)
+        case EngineGone(error):
+            engaging.gone(s, error)
         case Typed(text):
             if text.strip():
                 answering.begin(s, "typed", text)
@@ -179,6 +184,7 @@ def _audience(s: Scene, given: Audience) -> None:
 def _hung_up(s: Scene) -> None:
     """The person went silent and wants silence: also what was still to be said by itself is over before it sounds."""
     s.log(PersonHungUp())
+    engaging.hush(s)
     hearing.forget(s, "the person stopped the call")
     queue = s.state.queue
     s.change(queue=())
@@ -213,8 +219,5 @@ def _failed(s: Scene, given: Failure) -> None:
             failing.lost_words(s, given.error)
         case "vad":
             hearing.deaf(s, given.error)
-        case "engine":
-            answering.drop_words(s, "the engine failed")
-            failing.reported(s, given)
         case _:
             failing.reported(s, given)

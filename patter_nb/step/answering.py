@@ -47,6 +47,7 @@ from patter_nb.step.state import (
     Delivered,
     Gathering,
     Silent,
+    State,
     TextComplete,
     ToolRound,
     heard_pieces,
@@ -75,8 +76,11 @@ def begin(s: Scene, source: TurnSource, text: str, *, turn: int | None = None) -
     else:
         s.change(answer=Answer(number, source, s.now_ms, TextComplete()))
         s.log(TurnStarted(source, ""))
-        write(s, text, round=0)
-        close_draft(s, round=0)
+        if s.state.agent.engine is None:
+            write(s, text, round=0)
+            close_draft(s, round=0)
+        else:
+            speak(s, text)  # an engine says it in one go
 
 
 def adopt(s: Scene, agent: Agent) -> None:
@@ -88,7 +92,9 @@ def adopt(s: Scene, agent: Agent) -> None:
         s.change(ear=reopen(s.state.ear, "deaf"))
     if agent.stt is not before.stt:
         s.change(forgotten=0)
-    hears = agent.stt is not None and agent.vad is not None
+    if agent.engine is not before.engine:
+        s.change(wordless=(), hushed=False, forgotten=0)
+    hears = agent.engine is None and before.engine is None and agent.stt is not None and agent.vad is not None
     if isinstance(said, Silent) or (hears and agent.stt is before.stt):
         return
     if hears and isinstance(said, Gathering):
@@ -191,6 +197,8 @@ def stream_ended(s: Scene, given: StreamEnded) -> None:
     judged = verdict(work.round, provider=name_of(mind_of(s.state.agent))[0])
     if engaging.finished(s, round=given.round) and isinstance(judged, MalformedStream):
         judged = "words"  # it spoke, and did not write down what
+    if s.state.agent.engine is not None and work.round.finish_reason == "cancelled":
+        judged = "words"  # the person speaks, as the engine is about to say
     if isinstance(judged, PatterError):
         fail(s, "llm", judged)
     elif judged == "calls":
@@ -222,11 +230,11 @@ def advance(s: Scene) -> None:
 def interrupt(s: Scene) -> None:
     """Break the answer off where the person stands: nothing of it is heard any more."""
     answer = s.answer
-    calling.cancel(s, "interrupted by the person")
+    given_up = calling.cancel(s, "interrupted by the person")
     if not isinstance(s.answer.work, Delivered):
         s.log(TurnEnded("failed" if answer.failure else "interrupted", answer.failure))
     cursor = s.state.voice.played
-    s.do(Cancel(s.state.epoch, engaging.heard(s)))
+    s.do(Cancel(s.state.epoch, engaging.heard(s), given_up if s.state.agent.engine is not None else ()))
     flush(s)
     _settle(s, interrupted=True, cursor=cursor)
     s.change(epoch=s.state.epoch + 1)
@@ -237,13 +245,23 @@ def _settle(s: Scene, *, interrupted: bool, cursor: int | None = None) -> None:
     cursor = s.state.voice.played if cursor is None else cursor
     heard = heard_pieces(answer.pieces, cursor)
     s.log(TurnHeard(joined(answer.pieces, heard), interrupted))
-    kept: list[Message] = [*s.state.history, *answer.user]
+    s.change(history=_with_answer(s.state.history, answer, heard), answer=None)
+
+
+def _with_answer(history: tuple[Message, ...], answer: Answer, heard: tuple[str, ...]) -> tuple[Message, ...]:
+    kept: list[Message] = [*history, *answer.user]
     for done in answer.rounds:
         kept += _round_messages(done, joined(answer.pieces, heard, rounds={done.number}))
     last_words = joined(answer.pieces, heard, but={done.number for done in answer.rounds})
     if last_words:
         kept.append(assistant_message(last_words))
-    s.change(history=merge_neighbours(kept), answer=None)
+    return merge_neighbours(kept)
+
+
+def said(state: State) -> tuple[Message, ...]:
+    """History as it would be if the answer under way ended here."""
+    answer = state.answer
+    return state.history if answer is None else _with_answer(state.history, answer, heard_pieces(answer.pieces, state.voice.played))
 
 
 def wants_filler(answer: Answer) -> bool:

@@ -43,11 +43,11 @@ def finish(s: Scene, given: ToolFinished) -> bool:
     return True
 
 
-def cancel(s: Scene, why: str) -> None:
-    """Give up the calls that run, if any do."""
+def cancel(s: Scene, why: str) -> tuple[tuple[str, str], ...]:
+    """Give up the calls that run, if any do; gives each call of their round with what became of it."""
     work = s.answer.work
     if not isinstance(work, Calling):
-        return
+        return ()
     by_id = dict(work.results)
     for request in work.requests:
         if request.id not in by_id:
@@ -56,6 +56,7 @@ def cancel(s: Scene, why: str) -> None:
             s.do(CancelTool(s.answer.turn, request.id))
     _keep_round(s, work, by_id)
     s.change_answer(work=TextComplete())
+    return tuple(by_id.items())
 
 
 def _keep_round(s: Scene, work: Calling, by_id: Mapping[str, str]) -> None:

@@ -102,10 +102,17 @@ class Follow:
 @dataclass(frozen=True, slots=True)
 class Cancel:
     """Give up everything of this epoch except tools. `heard` is how many samples of its sound, on the output axis, an engine's newest
-    answer was heard of; None where it is heard to its end, or makes none."""
+    answer was heard of; None where it is heard to its end, or makes none. `calls` are those of an engine that will not be answered,
+    each with what became of it."""
 
     epoch: int
     heard: int | None = None
+    calls: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EndSound:
+    """The microphone closed while the person spoke: an engine, which waits for them to go on, is to know that they have finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +154,7 @@ Effect: TypeAlias = (
     | CancelTool
     | Speak
     | Follow
+    | EndSound
     | Cancel
     | Play
     | PausePlayback

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from patter_nb.errors import PatterError, RequestTimeout
 from patter_nb.events import (
     LLMRequested,
     SentenceChecked,
@@ -15,20 +16,21 @@ from patter_nb.events import (
     SentenceSpoken,
     SpeechStarted,
     SpeechStopped,
+    StageFailed,
     TranscriptFinal,
     TranscriptPartial,
     TurnStarted,
     TurnWords,
     UtteranceDropped,
 )
-from patter_nb.llm.base import name_of
+from patter_nb.llm.base import Message, name_of
 from patter_nb.llm.rounds import Round
 from patter_nb.pipeline.sentences import speakable
-from patter_nb.step import answering
-from patter_nb.step.effects import Cancel, Follow
+from patter_nb.step import answering, failing
+from patter_nb.step.effects import Cancel, EndSound, Follow
 from patter_nb.step.inputs import AudioMade, EngineAnswers, EngineBlocked, EngineSound, EngineVoice, EngineWords
 from patter_nb.step.scene import Scene
-from patter_nb.step.speaking import audio_made, cut, flush, speak
+from patter_nb.step.speaking import audio_made, cut, flush, owes_sound, speak
 from patter_nb.step.state import LETTERS_A_SECOND, Answer, Asking, Closing, Gathering, Piece, Silent, TextComplete
 
 
@@ -40,6 +42,7 @@ def _mark(turn: int) -> str:
 def voice(s: Scene, given: EngineVoice) -> None:
     """The person began to speak, which interrupts whatever is being said; or has finished."""
     if given.began:
+        s.change(hushed=False)
         s.log(SpeechStarted(given.sample))
         if s.state.answer is not None:
             answering.interrupt(s)
@@ -50,16 +53,16 @@ def voice(s: Scene, given: EngineVoice) -> None:
 
 
 def words(s: Scene, given: EngineWords) -> None:
-    """The person's words: of the turn that waits for them longest, else of the one that is about to begin."""
+    """The person's words: of the turn that waits for them (the longest, where they have no name), else of the one about to begin."""
     said = s.state.utterance
     if not given.is_final:
         s.log(TranscriptPartial(given.text))
         return
     s.log(TranscriptFinal(given.text))
-    if s.state.wordless:
-        turn, *rest = s.state.wordless
-        s.change(wordless=tuple(rest))
-        _fill_in(s, turn, given.text)
+    waiting = next((place for place in s.state.wordless if not given.item or place[1] == given.item), None)
+    if waiting is not None:
+        s.change(wordless=tuple(place for place in s.state.wordless if place != waiting))
+        _fill_in(s, waiting[0], given.text)
     elif not isinstance(said, Silent):
         s.change(utterance=replace(said, words=(*said.words, given.text.strip())))
     elif speakable(given.text):
@@ -71,7 +74,8 @@ def _fill_in(s: Scene, turn: int, text: str) -> None:
         return
     s.log(TurnWords(text), turn=turn)
     if s.state.answer is not None and s.state.answer.turn == turn:
-        s.change_answer(words=text, user=({"role": "user", "content": text},))
+        user: tuple[Message, ...] = ({"role": "user", "content": text},)
+        s.change_answer(words=text, user=user, base=(*s.answer.base[: len(s.answer.base) - 1], *user))
         return
     mark = _mark(turn)
     known = [
@@ -83,6 +87,8 @@ def _fill_in(s: Scene, turn: int, text: str) -> None:
 
 def answers(s: Scene, given: EngineAnswers) -> None:
     """The engine answers what it heard: a turn begins."""
+    if s.state.hushed:
+        return  # nobody follows it, so it is given up
     said = s.state.utterance
     text = " ".join(said.words) if not isinstance(said, Silent) else ""
     if s.state.answer is not None:
@@ -90,9 +96,10 @@ def answers(s: Scene, given: EngineAnswers) -> None:
     turn = s.state.turns + 1
     s.change(turns=turn, epoch=s.state.epoch + 1, utterance=Silent())
     if not text:
-        s.change(wordless=(*s.state.wordless, turn))
-    user = ({"role": "user", "content": text or _mark(turn)},)
-    s.change(answer=Answer(turn, "speech", s.now_ms, Asking(Round(1), s.now_ms), words=text, user=user))
+        s.change(wordless=(*s.state.wordless, (turn, given.item)))
+    user: tuple[Message, ...] = ({"role": "user", "content": text or _mark(turn)},)
+    base = (*answering.system_of(s.state.agent), *s.state.history, *user)
+    s.change(answer=Answer(turn, "speech", s.now_ms, Asking(Round(1), s.now_ms), words=text, user=user, base=base))
     s.log(TurnStarted("speech", text))
     agent = s.state.agent
     provider, model = name_of(agent.engine)
@@ -138,6 +145,32 @@ def blocked(s: Scene, given: EngineBlocked) -> None:
     s.change(epoch=s.state.epoch + 1)
     s.change_answer(work=TextComplete())
     speak(s, given.hit.replacement)
+
+
+def hush(s: Scene) -> None:
+    """The person ended the call: what the engine heard is not to be answered, whenever it comes to that."""
+    if s.state.agent.engine is None or isinstance(s.state.utterance, Silent):
+        return
+    if isinstance(s.state.utterance, Gathering):
+        s.do(EndSound())
+    s.change(hushed=True)
+
+
+def overdue(s: Scene) -> None:
+    """The engine has heard the person finish, and does not answer."""
+    told = f"The engine did not answer within {failing.STT_SILENCE_MS / 1000:.0f} s of the person's last word."
+    s.log(StageFailed("engine", RequestTimeout(told, hint="Say it again; if that does not help: session.engine = ...")))
+    answering.drop_words(s, "the engine did not answer it")
+
+
+def gone(s: Scene, error: PatterError) -> None:
+    """The engine has ended for good, and with it what it was saying or was asked for."""
+    answering.drop_words(s, "the engine failed")
+    s.change(wordless=(), hushed=False)
+    if s.state.answer is not None and (isinstance(s.answer.work, Asking) or owes_sound(s.answer)):
+        failing.fail(s, "engine", error, voiceless=True)
+    else:
+        s.log(StageFailed("engine", error))
 
 
 def heard(s: Scene) -> int | None:

@@ -11,7 +11,7 @@ from patter_nb.step import calling
 from patter_nb.step.effects import Cancel, CloseLLM, StopListening
 from patter_nb.step.inputs import Failure
 from patter_nb.step.scene import Scene
-from patter_nb.step.speaking import close_draft, cut, owes_sound, resume, speak
+from patter_nb.step.speaking import close_draft, cut, flush, owes_sound, resume, speak
 from patter_nb.step.state import Answer, Asking, Delivered, Silent, TextComplete
 
 CHECK_SILENCE_MS = 60_000.0
@@ -24,7 +24,7 @@ STT_SILENCE_MS = 20_000.0
 """Speech-to-text that has not answered for this long, after the person finished, has failed."""
 
 
-def fail(s: Scene, stage: Stage, error: PatterError) -> None:
+def fail(s: Scene, stage: Stage, error: PatterError, *, voiceless: bool = False) -> None:
     """A stage of the answer failed. The first failure is the turn's; only that one is apologised for.
 
     There is no apology without a voice, and none where the caller's patience ("session") has ended.
@@ -33,17 +33,20 @@ def fail(s: Scene, stage: Stage, error: PatterError) -> None:
     s.log(StageFailed(stage, error))
     calling.cancel(s, "the turn failed")
     s.change_answer(failure=before.failure or error)
-    if stage == "llm":
+    if stage == "llm" and s.state.agent.engine is None:
         close_draft(s, round=s.answer.work.round.number if isinstance(s.answer.work, Asking) else 0)
         s.do(CloseLLM(s.state.epoch))
     else:
         s.do(Cancel(s.state.epoch))
         s.change(epoch=s.state.epoch + 1)
+        if stage == "guardrail":  # what could not be checked is not heard
+            cut(s, s.state.voice.played)
+            flush(s)
         cut(s, s.state.voice.sent)
     if isinstance(before.work, Delivered):
         return
     s.change_answer(work=TextComplete())
-    if before.failure is None and stage not in ("tts", "engine", "session"):
+    if before.failure is None and not voiceless and stage not in ("tts", "session"):
         speak(s, s.state.agent.error_message, kind="apology")
 
 

@@ -22,11 +22,11 @@ from patter_nb.events import (
 from patter_nb.pipeline.endpointing import Closed, Onset, Pausing, Voiced, close, hear, reopen, silence_ms
 from patter_nb.pipeline.sentences import speakable
 from patter_nb.step.answering import begin, drop_words, interrupt
-from patter_nb.step.effects import FinalizeWords, Listen, StopListening
+from patter_nb.step.effects import EndSound, FinalizeWords, Listen, StopListening
 from patter_nb.step.inputs import FrameHeard
 from patter_nb.step.scene import Scene
 from patter_nb.step.speaking import audible, hold, resume
-from patter_nb.step.state import Closing, Gathering, Idle, Offer, Silent
+from patter_nb.step.state import Closing, Gathering, Idle, Offer, Silent, State
 from patter_nb.stt.base import Transcript
 from patter_nb.transports.base import Accept, Muted
 
@@ -34,11 +34,15 @@ LATE_MS = 5000.0
 """Words whose end is older than this are offered to the person instead of being answered out of the blue."""
 
 
+def is_deaf(state: State) -> bool:
+    """Whether the agent speaks, and must not hear meanwhile."""
+    return state.agent.turn_taking.half_duplex and not isinstance(state.voice.stance, Idle)
+
+
 def frame_heard(s: Scene, given: FrameHeard) -> None:
     """One frame of the person's sound."""
     before, taking = s.state.ear, s.state.agent.turn_taking
-    deaf = taking.half_duplex and not isinstance(s.state.voice.stance, Idle)
-    ear, noticed = hear(before, 0.0 if deaf else given.probability, given.number, taking)
+    ear, noticed = hear(before, 0.0 if is_deaf(s.state) else given.probability, given.number, taking)
     s.change(ear=ear)
     if isinstance(s.state.utterance, Gathering):
         s.change(utterance=replace(s.state.utterance, late_ms=given.late_ms))
@@ -92,6 +96,8 @@ def muted(s: Scene, given: Muted) -> None:
     """The microphone was switched. What was said until then still counts."""
     s.log(MicrophoneMuted(given.muted))
     if given.muted:
+        if s.state.agent.engine is not None and isinstance(s.state.utterance, Gathering):
+            s.do(EndSound())
         if isinstance(s.state.ear, (Voiced, Pausing)):
             _finalize_rest(s)
             _close(s)

@@ -119,17 +119,26 @@ class EngineVoice:
 
 @dataclass(frozen=True, slots=True)
 class EngineWords:
-    """What the engine heard the person say, so far or for good."""
+    """What the engine heard the person say, so far or for good; `item` is its name for it, if it has one."""
 
     text: str
     is_final: bool
+    item: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineAnswers:
-    """The engine begins to answer what it heard, by itself; `id` names the answer."""
+    """The engine begins to answer what it heard (`item`), by itself; `id` names the answer."""
 
     id: str
+    item: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineGone:
+    """The engine has ended for good: it hears nothing, and what it owes will not come."""
+
+    error: PatterError
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +211,7 @@ Input: TypeAlias = (
     | EngineVoice
     | EngineWords
     | EngineAnswers
+    | EngineGone
     | EngineSound
     | EngineBlocked
     | Swap

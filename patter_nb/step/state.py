@@ -180,7 +180,8 @@ class Offer:
 class State:
     """All that a session knows. `next_agent` waits for the next turn; `queue` holds what the agent shall say by itself.
 
-    `wordless` are the turns whose words an engine has not written down yet, in order.
+    `wordless` are the turns whose words an engine has not written down yet, in order, each with the engine's name for what was said.
+    `hushed`: what an engine has heard so far is not to be answered, for the person ended the call.
     `forgotten` counts the finals that speech-to-text still owes for words that nobody wants any more.
     `rate` is the output axis's, in Hz; `plays` says whether the transport tells how far it has played.
     """
@@ -199,7 +200,8 @@ class State:
     answer: Answer | None = None
     voice: Voice = field(default_factory=Voice)
     history: tuple[Message, ...] = ()
-    wordless: tuple[int, ...] = ()
+    wordless: tuple[tuple[int, str], ...] = ()
+    hushed: bool = False
     queue: tuple[str, ...] = ()
     offers: tuple[Offer, ...] = ()
 

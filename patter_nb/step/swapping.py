@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from patter_nb.agent import Agent, describe_change
 from patter_nb.events import AgentChanged
-from patter_nb.step.answering import adopt, ask, check, system_of
+from patter_nb.step.answering import adopt, ask, check, mind_of, system_of
 from patter_nb.step.effects import Cancel
 from patter_nb.step.inputs import Swap
 from patter_nb.step.scene import Scene
@@ -30,7 +30,7 @@ def swap(s: Scene, given: Swap) -> None:
 
 def _go_on(s: Scene, before: Agent) -> None:
     agent, work = s.state.agent, s.answer.work
-    same_mind = agent.llm is before.llm and system_of(agent) == system_of(before)
+    same_mind = mind_of(agent) is mind_of(before) and system_of(agent) == system_of(before)
     if isinstance(work, Delivered) and agent.tts is before.tts:
         return  # the turn has ended; there is nothing that the new parts could do better
     s.do(Cancel(s.state.epoch))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from patter_nb.events import Tick
-from patter_nb.step import answering, failing, speaking
+from patter_nb.step import answering, engaging, failing, speaking
 from patter_nb.step.inputs import Due
 from patter_nb.step.scene import Scene
 from patter_nb.step.state import Answer, Asking, Checking, Closing, Paused, State
@@ -32,7 +32,8 @@ def fire(s: Scene, given: Due) -> None:
 def _timers(state: State) -> list[Timer]:
     timers = _of_voice(state)
     if isinstance(state.utterance, Closing) and state.utterance.asked:
-        timers.append((state.utterance.since_ms + failing.STT_SILENCE_MS, failing.words_overdue))
+        overdue = failing.words_overdue if state.agent.engine is None else engaging.overdue
+        timers.append((state.utterance.since_ms + failing.STT_SILENCE_MS, overdue))
     if state.answer is not None:
         timers += _of_answer(state, state.answer)
     return timers

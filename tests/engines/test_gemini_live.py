@@ -76,7 +76,7 @@ async def test_speaking_into_an_answer_interrupts_it() -> None:
 
 
 async def test_a_conversation_that_will_be_ended_begins_anew_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("patter_nb.engines.socket.STEADY_S", 0.0)
+    monkeypatch.setattr("patter_nb.pipeline.engaged.STEADY_MS", 0.0)
     async with GeminiLiveServer(["One.", "Two."]) as server:
         async with talking_with(server) as (session, page):
             await session.ask("first")

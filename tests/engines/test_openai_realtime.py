@@ -128,7 +128,7 @@ async def test_a_conversation_moves_from_a_pipeline_to_an_engine_and_back() -> N
 
 
 async def test_a_socket_that_drops_is_opened_again_with_what_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("patter_nb.engines.socket.STEADY_S", 0.0)
+    monkeypatch.setattr("patter_nb.pipeline.engaged.STEADY_MS", 0.0)
     async with RealtimeServer(["One.", "Two."]) as server:
         async with talking_with(server) as (session, page):
             assert (await session.ask("first")).agent_text == "One."
@@ -205,6 +205,18 @@ def test_seed_row_05_a_model_beside_an_engine_is_ignored_with_one_warning(caplog
     assert sum("llm= is ignored" in record.message for record in caplog.records) == 1
     assert agents[0].llm is llm
     assert agents[0].parts() == {"engine": "openai gpt-realtime-mini"}
+
+
+async def test_a_model_beside_an_engine_is_ignored_where_serve_is_given_it(caplog: pytest.LogCaptureFixture) -> None:
+    from patter_nb import patter
+
+    async with RealtimeServer([]) as server:
+        for kind, given in {"llm": ScriptedLLM([]), "on_message": lambda message: "x"}.items():
+            patter._warn_of_llm.cache_clear()
+            agent = Patter().agent(engine=OpenAIRealtime("test-key", base_url=server.url))
+            async with Patter().serve(agent, transport=Page().transport, name="beside", **{kind: given}):
+                pass
+    assert [record.message.count("is ignored") for record in caplog.records] == [1, 1]
 
 
 def test_a_key_is_needed_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,7 +132,7 @@ class _Conversation:
                 await self.send({"serverContent": {"interrupted": True}})
         if self._person is not None and self._ms >= self._person.stop_ms:
             said, self._person = self._person, None
-            for word in said.text.split(" "):
+            for word in (said.text or "").split(" "):
                 await self.send({"serverContent": {"inputTranscription": {"text": f" {word}"}}})
             self._answer()
 

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import json
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from types import TracebackType
@@ -22,7 +22,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from patter_nb.audio.frames import Pcm
 from patter_nb.testing.scripted import Call
 
-__all__ = ["RealtimeServer", "Spoken", "Utterance"]
+__all__ = ["RealtimeServer", "Refused", "Spoken", "Utterance"]
 
 RATE = 24_000
 MS_BYTES = RATE * 2 // 1000
@@ -30,11 +30,14 @@ MS_BYTES = RATE * 2 // 1000
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """The person speaks from `start_ms` to `stop_ms` of the sound; `text` is what is written down, after the answer began if `late`."""
+    """The person speaks from `start_ms` to `stop_ms` of the sound; `text` is what is written down, after the answer began if `late`.
+
+    Nothing ever is where it is None.
+    """
 
     start_ms: float
     stop_ms: float
-    text: str
+    text: str | None
     late: bool = True
 
 
@@ -55,19 +58,38 @@ class Spoken:
         return hum
 
 
-Reply: TypeAlias = str | Spoken | Call | Sequence[Call | str | Spoken] | Exception
-"""What a response is: words, calls, both; an exception closes the socket in the middle of it."""
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A response that fails, with the vendor's code and message."""
+
+    code: str
+    message: str
+
+
+Reply: TypeAlias = str | Spoken | Call | Refused | Sequence[Call | str | Spoken] | Exception
+"""What a response is: words, calls, both, a failure; an exception closes the socket in the middle of it."""
 
 
 class RealtimeServer:
     """Answers on ws://127.0.0.1 as OpenAI does: `replies` in the order in which responses are created, `hears` as the sound comes in.
 
     `received` holds every message of the client, `heard` its sound (24 kHz), `sessions` what each connection was told of the session.
-    It takes the key "test-key". Leaving the block raises `AssertionError` for replies that nobody asked for.
+    It takes the key "test-key". A response begins after `thinks_s`; a message of a type in `refuses` gets that code and message as an
+    error. Leaving the block raises `AssertionError` for replies that nobody asked for.
     """
 
-    def __init__(self, replies: Iterable[Reply] = (), *, hears: Iterable[Utterance] = (), key: str = "test-key") -> None:
+    def __init__(
+        self,
+        replies: Iterable[Reply] = (),
+        *,
+        hears: Iterable[Utterance] = (),
+        key: str = "test-key",
+        thinks_s: float = 0.0,
+        refuses: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
         self._replies = deque(replies)
+        self.thinks_s = thinks_s
+        self.refuses = dict(refuses or {})
         self._hears = deque(hears)
         self._key = key
         self._ids = count(1)
@@ -99,6 +121,11 @@ class RealtimeServer:
         """Close every connection, as a network that fails does."""
         for conversation in tuple(self._open):
             await conversation.ws.close(code=WSCloseCode.GOING_AWAY)
+
+    @property
+    def open_connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._open)
 
     def messages(self, kind: str) -> list[dict[str, Any]]:
         """What the client sent of this type, in order."""
@@ -157,6 +184,9 @@ class _Conversation:
                 self._response.cancel()
 
     async def _take(self, message: dict[str, Any], hears: deque[Utterance]) -> None:
+        if (refusal := self._server.refuses.get(message["type"])) is not None:
+            await self._error(*refusal, event_id=message.get("event_id"))
+            return
         match message["type"]:
             case "session.update":
                 self._server.sessions.append(message["session"])
@@ -171,7 +201,8 @@ class _Conversation:
                 await self.send("conversation.item.added", item=item)
             case "response.create":
                 if self._response is not None and not self._response.done():
-                    await self._error("conversation_already_has_active_response", "There is a response under way.")
+                    active = "There is a response under way."
+                    await self._error("conversation_already_has_active_response", active, event_id=message.get("event_id"))
                 else:
                     self._respond(message.get("response") or {})
             case "response.cancel":
@@ -183,8 +214,8 @@ class _Conversation:
                 told = {key: message[key] for key in ("item_id", "content_index", "audio_end_ms")}
                 await self.send("conversation.item.truncated", **told)
 
-    async def _error(self, code: str, message: str) -> None:
-        await self.send("error", error={"type": "invalid_request_error", "code": code, "message": message})
+    async def _error(self, code: str, message: str, event_id: str | None = None) -> None:
+        await self.send("error", error={"type": "invalid_request_error", "code": code, "message": message, "event_id": event_id})
 
     async def _hear(self, hears: deque[Utterance]) -> None:
         now_ms = self._bytes / MS_BYTES
@@ -205,6 +236,8 @@ class _Conversation:
         return self._item
 
     async def _write_down(self, said: Utterance) -> None:
+        if said.text is None:
+            return
         kind = "conversation.item.input_audio_transcription"
         await self.send(f"{kind}.delta", item_id=self._item, content_index=0, delta=said.text)
         await self.send(f"{kind}.completed", item_id=self._item, content_index=0, transcript=said.text)
@@ -221,8 +254,12 @@ class _Conversation:
         await self._done("cancelled", [])
 
     async def _answer(self, id: str, asked: dict[str, Any], written: Utterance | None) -> None:
+        await asyncio.sleep(self._server.thinks_s)
         await self.send("response.created", response={"id": id, "status": "in_progress", "metadata": asked.get("metadata")})
         reply = self._server.next_reply()
+        if isinstance(reply, Refused):
+            await self._done("failed", [], error={"code": reply.code, "type": reply.code, "message": reply.message})
+            return
         parts: list[Any] = [reply] if isinstance(reply, (str, Spoken, Call, Exception)) else list(reply)
         output: list[dict[str, Any]] = []
         for part in parts:
@@ -236,11 +273,14 @@ class _Conversation:
                 written = None
         await self._done("completed", output)
 
-    async def _done(self, status: str, output: list[dict[str, Any]]) -> None:
+    async def _done(self, status: str, output: list[dict[str, Any]], error: dict[str, str] | None = None) -> None:
         usage = {"total_tokens": 30, "input_tokens": 20, "output_tokens": 10}
         usage |= {"input_token_details": {"text_tokens": 12, "audio_tokens": 8, "cached_tokens": 4}}  # type: ignore[dict-item]
         usage |= {"output_token_details": {"text_tokens": 3, "audio_tokens": 7}}  # type: ignore[dict-item]
-        response = {"id": self._response_id, "status": status, "output": output, "usage": usage if status == "completed" else None}
+        response: dict[str, Any] = {"id": self._response_id, "status": status, "output": output, "usage": None}
+        if status == "completed":
+            response["usage"] = usage
+        response["status_details"] = {"type": status, "error": error} if error is not None else None
         await self.send("response.done", response=response)
 
     async def _speak(self, id: str, part: str | Spoken) -> dict[str, Any]:
