@@ -3,7 +3,7 @@
 From its API reference ("WebSocket", "Stream speech"): /v1/text-to-speech/{voice}/stream-input opens with {"text": " "}, takes
 {"text": "A sentence. "} and ends with {"text": ""}; it answers {"audio": base64} and at last {"isFinal": true}. A refusal is a message
 {"error", "message", "code"} before a close of code 1008, after a handshake that went well whatever the key, or, over HTTP, {"detail":
-{"code" or "status", "message"}} with a status that says less than that word (401 for a used-up quota).
+{"status", "code", "message"}} with a status that says less than that word (401 for a used-up quota, 400 for an unknown voice).
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _MEANT: Final[Mapping[str, int]] = {
     "authentication_required": 401,
     "missing_permissions": 403,
     "quota_exceeded": 402,
+    "invalid_uid": 404,
     "voice_not_found": 404,
     "voice_id_does_not_exist": 404,
     "model_not_found": 404,
@@ -168,7 +169,7 @@ class ElevenLabsTTS(VendorTTS):
 
     def _refusal(self, refusal: Refusal, asked_wait_s: float | None = None, *, unnamed: int | None = None) -> Failed:
         code = refusal.code or ""
-        source = self._voice_source if code.startswith("voice") else self._source
+        source = self._voice_source if code.startswith(("voice", "invalid_uid")) else self._source
         return refused(refusal, source, meant=_MEANT.get(code, unnamed), asked_wait_s=asked_wait_s)
 
     # --- one request
@@ -202,14 +203,18 @@ class ElevenLabsTTS(VendorTTS):
 
 
 def _plain(body: bytes) -> bytes | Mapping[str, Any]:
-    """An error's body in the form that others have: {"detail": {"code" or "status", "message"}}, or a list of what is not valid."""
+    """An error's body in the form that others have: {"detail": {"status", "code", "message"}}, or a list of what is not valid.
+
+    Of its two words the status says more: "invalid_api_key" beside the code "unauthorized".
+    """
     try:
         detail = json.loads(body)["detail"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return body
     if isinstance(detail, dict):
+        words = [str(word) for word in (detail.get("status"), detail.get("code")) if word]
         return {
-            "code": detail.get("code") or detail.get("status"),
+            "code": next((word for word in words if word in _MEANT), words[0] if words else None),
             "message": detail.get("message"),
             "request_id": detail.get("request_id"),
         }

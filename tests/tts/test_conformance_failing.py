@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from voice_ways import KEY, Way, blocks_of, every_way, noise, pieces, sound_of, still_running, ways
 
+from patter_nb import ElevenLabsTTS
 from patter_nb.audio.frames import Pcm
 from patter_nb.errors import (
     AuthenticationError,
@@ -119,6 +120,35 @@ async def test_what_will_not_pass_is_not_asked_again(way: Way, kind: type[Patter
         with pytest.raises(kind):
             await blocks_of(tts, "Hello.")
     assert len(server.spoken) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (
+            b'{"detail": {"type": "invalid_request", "code": "bad_request", "message": "An invalid ID.", "status": "invalid_uid"}}',
+            ModelNotFound,
+        ),
+        (b'{"detail": {"code": "quota_exceeded", "message": "Nothing is left."}}', QuotaExceeded),
+        (b'{"detail": {"status": "quota_exceeded", "code": "unauthorized", "message": "Nothing is left."}}', QuotaExceeded),
+        (b'{"detail": [{"loc": ["body", "text"], "msg": "Field required", "type": "missing"}]}', BadRequest),
+        (b'{"detail": "Not Found"}', BadRequest),
+        (b'{"detail": null}', BadRequest),
+        (b"[]", BadRequest),
+        (b"Bad request", BadRequest),
+        (b"", BadRequest),
+    ],
+)
+async def test_what_elevenlabs_says_is_read_in_any_of_its_forms(body: bytes, kind: type[PatterError]) -> None:
+    async def refuses(request: web.Request) -> web.Response:
+        return web.Response(status=400, body=body, content_type="application/json")
+
+    async with local_web.serving(refuses) as server:
+        tts = ElevenLabsTTS(KEY, base_url=server.url, streaming=False)
+        with pytest.raises(kind) as caught:
+            await blocks_of(tts, "Hello.")
+    assert type(caught.value) is kind
+    assert caught.value.status == 400
 
 
 @ways(socket=False)

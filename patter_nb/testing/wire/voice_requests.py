@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _OPENAI_KEYS = {"model", "voice", "input", "response_format", "speed", "instructions", "stream_format"}
 _ELEVENLABS_KEYS = {"text", "model_id", "language_code", "voice_settings", "seed", "previous_text", "next_text"}
+_ELEVENLABS_WORDS = {400: ("invalid_request", "bad_request"), 401: ("authentication_error", "unauthorized")}
+"""What it says beside its own word, by HTTP status, as it was seen to without a key."""
 
 
 def requests(server: VoiceServer) -> list[web.RouteDef]:
@@ -155,5 +157,6 @@ def _openai_error(refusing: Refusing) -> web.Response:
 def _elevenlabs_error(refusing: Refusing) -> web.Response:
     if refusing.status == 422:
         return web.json_response({"detail": [{"loc": ["body", "text"], "msg": refusing.message, "type": "value_error"}]}, status=422)
-    detail = {"status": refusing.code, "message": refusing.message}
+    kind, code = _ELEVENLABS_WORDS.get(refusing.status, (refusing.code, refusing.code))
+    detail = {"type": kind, "code": code, "message": refusing.message, "status": refusing.code, "request_id": "voice"}
     return web.json_response({"detail": detail}, status=refusing.status, headers=dict(refusing.headers))
