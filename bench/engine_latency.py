@@ -175,6 +175,7 @@ class Telling(OpenAIRealtime):
         if message["type"] == "error":
             self.arrived = json.loads(message["error"]["message"])
             self.told.set()
+            return ()
         return super().take(message)
 
 

@@ -50,6 +50,7 @@ class ElevenLabsConvAI(SocketEngine):
 
     provider: ClassVar[str] = "elevenlabs"
     idle_s: ClassVar[float | None] = 1.0
+    asking_interrupts: ClassVar[bool] = True
     costs = True
 
     def __init__(
@@ -85,6 +86,7 @@ class ElevenLabsConvAI(SocketEngine):
         self._answers = 0
         self._answer: str | None = None
         self._interrupted = 0
+        self._superseded = False
         self._odd = b""
 
     def __repr__(self) -> str:
@@ -156,6 +158,7 @@ class ElevenLabsConvAI(SocketEngine):
 
     async def send_text(self, text: str) -> None:
         await self._start()
+        self._supersede()
         self._asked += 1
         await self.send({"type": "user_message", "text": text})
 
@@ -165,6 +168,7 @@ class ElevenLabsConvAI(SocketEngine):
         if not self._begun:
             await self._start(text)
         else:
+            self._supersede()
             await self.send({"type": "user_message", "text": f"Say exactly the following, word for word, and nothing else: {text}"})
 
     async def send_tool_result(self, results: Sequence[tuple[str, str]], *, answer: bool = True) -> None:
@@ -173,8 +177,12 @@ class ElevenLabsConvAI(SocketEngine):
         for id, content in results:
             await self.send({"type": "client_tool_result", "tool_call_id": id, "result": content, "is_error": False})
 
+    def _supersede(self) -> None:
+        """The vendor breaks off what it says for what it is told now; until it says so, sound is still of that."""
+        self._superseded, self._answer = self._answer is not None, None
+
     async def cancel(self) -> None:
-        """The vendor has no way to be told: what still comes of this answer is nobody's."""
+        """The vendor has no way to be told: what still comes of this answer is nobody's, until it is told something else."""
 
     async def truncate(self, played_ms: float) -> None:
         """The vendor keeps what it thinks was heard, and corrects itself."""
@@ -196,12 +204,16 @@ class ElevenLabsConvAI(SocketEngine):
                 return self._heard(str((message.get("user_transcription_event") or {}).get("user_transcript") or "").strip())
             case "interruption":
                 self._interrupted = int(event.get("event_id") or 0)
+                if self._superseded:
+                    self._superseded = False
+                    return ()
                 return (VoiceBegan(self._at_ms), *self._end("cancelled"))
             case "client_tool_call":
                 return self._call(message.get("client_tool_call") or {})
         return ()
 
     def idle(self) -> Iterable[EngineEvent]:
+        self._superseded = False
         return self._end("stop")
 
     @property
@@ -230,12 +242,13 @@ class ElevenLabsConvAI(SocketEngine):
     def _words(self, text: str) -> Iterable[EngineEvent]:
         if not text.strip():
             return ()
+        self._superseded = False
         begun = self._begin()
         assert self._answer is not None
         return (*begun, AnswerChunk(self._answer, LLMChunk("text", content=text)))
 
     def _sound(self, event: Mapping[str, Any]) -> Iterable[EngineEvent]:
-        if int(event.get("event_id") or 0) <= self._interrupted:
+        if self._superseded or int(event.get("event_id") or 0) <= self._interrupted:
             return ()  # of before the interruption
         sound = self._odd + base64.b64decode(str(event.get("audio_base_64") or ""))
         if not self._mulaw_out and len(sound) % 2:

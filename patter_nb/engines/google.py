@@ -43,6 +43,7 @@ class GeminiLive(SocketEngine):
     Raises `PatterConfigError` where there is no key, `TypeError` for an unknown keyword.
     """
 
+    asking_interrupts: ClassVar[bool] = True
     provider: ClassVar[str] = "google"
     costs = True
 
@@ -76,6 +77,7 @@ class GeminiLive(SocketEngine):
         self._calls: dict[str, str] = {}
         self._usage: LLMChunk | None = None
         self._leaving = False
+        self._superseded = False
 
     def __repr__(self) -> str:
         """Never with the key."""
@@ -126,6 +128,8 @@ class GeminiLive(SocketEngine):
         await self._ask(f"Say exactly the following, word for word, and nothing else: {text}")
 
     async def _ask(self, text: str) -> None:
+        """Ask for an answer. What the model says meanwhile is broken off: until the API says so, all that comes is still of that."""
+        self._superseded, self._answer = self._answer is not None, None
         self._asked += 1
         await self.send({"clientContent": {"turns": [{"role": "user", "parts": [{"text": text}]}], "turnComplete": True}})
 
@@ -138,7 +142,7 @@ class GeminiLive(SocketEngine):
         await self.send({"toolResponse": {"functionResponses": answers}})
 
     async def cancel(self) -> None:
-        """The API has no way to be told: what still comes of this answer is nobody's."""
+        """The API has no way to be told: what still comes of this answer is nobody's, until it is asked something else."""
 
     async def truncate(self, played_ms: float) -> None:
         """The API keeps what it thinks was heard."""
@@ -163,6 +167,9 @@ class GeminiLive(SocketEngine):
         return self._leaving and self._answer is None
 
     def _content(self, content: Mapping[str, Any]) -> Iterable[EngineEvent]:
+        if self._superseded:
+            self._superseded = not (content.get("interrupted") or content.get("turnComplete"))
+            return
         if content.get("interrupted"):
             yield VoiceBegan(self._at_ms)
             yield from self._end("cancelled")

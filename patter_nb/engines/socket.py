@@ -33,6 +33,7 @@ class SocketEngine(ABC):
     """Base of the engines that speak JSON over a WebSocket. An engine says where it connects, how it begins, and what messages mean."""
 
     provider: ClassVar[str]
+    asking_interrupts: ClassVar[bool] = False
     idle_s: ClassVar[float | None] = None
     """After this long without a message the engine is asked what that means."""
 

@@ -189,7 +189,9 @@ class Engaged:
             return
         if answering:
             self._order(engine.cancel)
-        if forget is not None:
+        if forget is not None and getattr(engine, "asking_interrupts", False):
+            forget()
+        elif forget is not None:
             self._door.tasks.spawn(self._wait_no_longer(forget), "waiting for silence of the engine", quiet=True)
         if (heard := given.heard) is not None:
             played_ms = heard * 1000 / self._door.transport.output.sample_rate

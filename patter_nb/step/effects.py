@@ -112,7 +112,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class EndSound:
-    """The microphone closed while the person spoke: an engine, which waits for them to go on, is to know that they have finished."""
+    """The microphone closed, perhaps in mid-sentence: an engine, which waits for the person to go on, is to know that they have finished."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def muted(s: Scene, given: Muted) -> None:
     """The microphone was switched. What was said until then still counts."""
     s.log(MicrophoneMuted(given.muted))
     if given.muted:
-        if s.state.agent.engine is not None and isinstance(s.state.utterance, Gathering):
+        if s.state.agent.engine is not None:
             s.do(EndSound())
         if isinstance(s.state.ear, (Voiced, Pausing)):
             _finalize_rest(s)

@@ -66,12 +66,21 @@ class ConvAIServer:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for ws in tuple(self._open):
-            await ws.close(code=WSCloseCode.GOING_AWAY)
+        await self.drop()
         assert self._runner is not None
         await self._runner.cleanup()
         if kind is None and self._replies:
             raise AssertionError(f"ConvAIServer was not asked for {[*self._replies]}.")
+
+    async def drop(self) -> None:
+        """Close every connection, as a network that fails does."""
+        for ws in tuple(self._open):
+            await ws.close(code=WSCloseCode.GOING_AWAY)
+
+    async def babble(self, text: str) -> None:
+        """Send what is no message."""
+        for ws in tuple(self._open):
+            await ws.send_str(text)
 
     def messages(self, kind: str) -> list[dict[str, Any]]:
         """What the client sent of this type, in order."""
@@ -141,6 +150,7 @@ class _Conversation:
                 if first:
                     self._say(Spoken(first))
             case "user_message":
+                await self._break_off()
                 self._answer()
             case "client_tool_result":
                 self._pending -= 1
@@ -151,6 +161,11 @@ class _Conversation:
                 self._server.heard += sound
                 self._ms += len(sound) / 32
                 await self._hear()
+
+    async def _break_off(self) -> None:
+        if self._speaking is not None and not self._speaking.done():
+            self._speaking.cancel()
+            await self.send("interruption", event_id=next(self._events), reason="user")
 
     async def _hear(self) -> None:
         if self._person is None and self._hears and self._ms >= self._hears[0].start_ms:

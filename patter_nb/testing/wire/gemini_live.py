@@ -60,6 +60,16 @@ class GeminiLiveServer:
         if kind is None and self._replies:
             raise AssertionError(f"GeminiLiveServer was not asked for {[*self._replies]}.")
 
+    async def drop(self) -> None:
+        """Close every connection, as a network that fails does."""
+        for ws in tuple(self._open):
+            await ws.close(code=WSCloseCode.GOING_AWAY)
+
+    async def babble(self, text: str) -> None:
+        """Send what is no message."""
+        for ws in tuple(self._open):
+            await ws.send_str(text)
+
     async def announce_end(self) -> None:
         """Say on every connection that it will soon be closed."""
         for conversation in tuple(self._open.values()):
@@ -117,6 +127,7 @@ class _Conversation:
         self._server.received.append(message)
         match message:
             case {"clientContent": {"turnComplete": True}} | {"toolResponse": _}:
+                await self._break_off()
                 self._answer()
             case {"realtimeInput": {"audio": {"data": str(data)}}}:
                 sound = base64.b64decode(data)
@@ -127,14 +138,17 @@ class _Conversation:
     async def _hear(self) -> None:
         if self._person is None and self._hears and self._ms >= self._hears[0].start_ms:
             self._person = self._hears.popleft()
-            if self._speaking is not None and not self._speaking.done():
-                self._speaking.cancel()
-                await self.send({"serverContent": {"interrupted": True}})
+            await self._break_off()
         if self._person is not None and self._ms >= self._person.stop_ms:
             said, self._person = self._person, None
             for word in (said.text or "").split(" "):
                 await self.send({"serverContent": {"inputTranscription": {"text": f" {word}"}}})
             self._answer()
+
+    async def _break_off(self) -> None:
+        if self._speaking is not None and not self._speaking.done():
+            self._speaking.cancel()
+            await self.send({"serverContent": {"interrupted": True}})
 
     def _answer(self) -> None:
         reply = self._server.next_reply()

@@ -122,6 +122,11 @@ class RealtimeServer:
         for conversation in tuple(self._open):
             await conversation.ws.close(code=WSCloseCode.GOING_AWAY)
 
+    async def babble(self, text: str) -> None:
+        """Send what is no message."""
+        for conversation in tuple(self._open):
+            await conversation.ws.send_str(text)
+
     @property
     def open_connections(self) -> int:
         """How many clients are connected."""
