@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from inspect import getattr_static
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -150,6 +151,8 @@ STAGE_METHODS: Mapping[str, tuple[str, ...]] = {
     "engine": ("open", "push", "send_text", "say", "send_tool_result", "update", "cancel", "truncate", "events", "aclose"),
 }
 """What a provider of each stage must be able to do; the protocols say what it means."""
+STAGE_PROPERTIES: Mapping[str, tuple[str, ...]] = {"tts": ("format",), "engine": ("input_format", "output_format")}
+"""What it must have besides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -262,12 +265,14 @@ def _expect(name: str, value: object, kind: type, what: str) -> None:
 
 
 def _expect_stage(name: str, value: object, methods: tuple[str, ...]) -> None:
-    """Only methods are looked at: reading a provider's property may load its model."""
+    """A property is looked for and not read, since that may load a model; a wrapper that has its names from elsewhere is believed."""
     if value is None:
         return
     if isinstance(value, type):
         raise PatterConfigError(f"{name} is the class {value.__name__}, not an instance of it.", hint=f"Write {name}={value.__name__}().")
     missing = [method for method in methods if not callable(getattr(value, method, None))]
+    if not hasattr(type(value), "__getattr__"):
+        missing += [held for held in STAGE_PROPERTIES.get(name, ()) if getattr_static(value, held, missing) is missing]
     if missing:
         what = f"an object with {', '.join(methods)}"
         if name == "llm" and isinstance(value, str):

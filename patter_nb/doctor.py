@@ -78,12 +78,13 @@ def _running(session: Session) -> Iterator[Finding]:
 
 def _keys() -> Iterator[Finding]:
     """Which vendors there is a key for; never the key."""
-    from patter_nb import AnthropicLLM, CerebrasLLM, GoogleLLM, GroqLLM, OpenAILLM
+    from patter_nb import AnthropicLLM, AssemblyAISTT, CartesiaTTS, CerebrasLLM, DeepgramSTT, ElevenLabsTTS, GoogleLLM, GroqLLM, OpenAILLM
 
-    for kind in (OpenAILLM, AnthropicLLM, GroqLLM, CerebrasLLM, GoogleLLM):
-        present = [name for name in kind.key_names if os.environ.get(name)]
-        told = f"{present[0]} is set" if present else f"no key ({' or '.join(kind.key_names)})"
-        yield Finding("providers", kind.__name__, told)
+    models = {kind.__name__: kind.key_names for kind in (OpenAILLM, AnthropicLLM, GroqLLM, CerebrasLLM, GoogleLLM)}
+    speech = {kind.__name__: (kind.key_name,) for kind in (DeepgramSTT, AssemblyAISTT, CartesiaTTS, ElevenLabsTTS)}
+    for provider, keys in {**models, **speech}.items():
+        present = [name for name in keys if os.environ.get(name)]
+        yield Finding("providers", provider, f"{present[0]} is set" if present else f"no key ({' or '.join(keys)})")
 
 
 def _console(session: Session) -> Iterator[Finding]:

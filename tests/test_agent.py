@@ -71,6 +71,7 @@ def test_what_is_given_as_any_iterable_is_kept_as_a_tuple() -> None:
         ({"variables": "name"}, "variables is str"),
         ({"hooks": {"before_llm": look}}, "hooks is dict"),
         ({"executor": look}, "executor has no method execute"),
+        ({"tts": type("Mute", (), {"synthesize": look, "aclose": look})()}, "tts is Mute, which has no format"),
         ({"executor": type("Bare", (), {"execute": look})()}, "or no method having.*DefaultToolExecutor"),
         ({"filler": 5}, "filler is int"),
         ({"turn_taking": {"endpointing_ms": 500}}, "turn_taking is dict"),

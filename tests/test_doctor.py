@@ -7,7 +7,10 @@ from talking import talking
 
 from patter_nb.testing import ScriptedLLM
 
-KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GROQ_API_KEY", "CEREBRAS_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
+KEYS = (
+    *("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GROQ_API_KEY", "CEREBRAS_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    *("DEEPGRAM_API_KEY", "ASSEMBLYAI_API_KEY", "CARTESIA_API_KEY", "ELEVENLABS_API_KEY"),
+)
 
 
 async def test_it_says_which_keys_there_are_and_never_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,6 +18,7 @@ async def test_it_says_which_keys_there_are_and_never_what_they_are(monkeypatch:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GROQ_API_KEY", "gsk-a-secret")
     monkeypatch.setenv("GOOGLE_API_KEY", "AIza-a-secret")
+    monkeypatch.setenv("DEEPGRAM_API_KEY", "dg-a-secret")
     async with talking(llm=ScriptedLLM([])) as session:
         report = session.doctor()
     found = {finding.name: finding.value for finding in report.findings if finding.topic == "providers"}
@@ -24,6 +28,10 @@ async def test_it_says_which_keys_there_are_and_never_what_they_are(monkeypatch:
         "GroqLLM": "GROQ_API_KEY is set",
         "CerebrasLLM": "no key (CEREBRAS_API_KEY)",
         "GoogleLLM": "GOOGLE_API_KEY is set",
+        "DeepgramSTT": "DEEPGRAM_API_KEY is set",
+        "AssemblyAISTT": "no key (ASSEMBLYAI_API_KEY)",
+        "CartesiaTTS": "no key (CARTESIA_API_KEY)",
+        "ElevenLabsTTS": "no key (ELEVENLABS_API_KEY)",
     }
     shown = report._repr_mimebundle_()
     assert "GroqLLM" in shown["text/html"]

@@ -116,7 +116,7 @@ class Engine(Protocol):
     `open` begins a conversation for the agent's prompt and tools, with what was said before. Frames are pushed as they are captured, 16 kHz
     whatever `input_format` is: the engine resamples. `send_text` and `send_tool_result` ask for an answer, `say` for one that is just
     this text; each is answered by one `AnswerBegan(asked=True)`, or `AnswerFailed(None)`, and none is sent before the answer under way
-    has ended; but an engine whose attribute `asking_interrupts` is true takes the next for the end of the one before, once that is given up.
+    has ended; but an engine whose attribute `asking_interrupts` is true takes the next for the end of one that is given up.
     With `answer=False` the results are only told. `cancel` gives the answer under way up; it ends all the same. `truncate`
     tells how much of the newest answer's sound was heard, so that the engine forgets the rest. `update` takes over another prompt or
     other tools.

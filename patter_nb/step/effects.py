@@ -112,7 +112,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class EndSound:
-    """The microphone closed, perhaps in mid-sentence: an engine, which waits for the person to go on, is to know that they have finished."""
+    """The microphone closed, perhaps in mid-sentence: an engine, which waits for the person to go on, is to know that they do not."""
 
 
 @dataclass(frozen=True, slots=True)
