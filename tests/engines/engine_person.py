@@ -51,7 +51,15 @@ class Page:
 
 
 async def heard_all(session: Session, page: Page) -> None:
-    """Wait until the newest turn has ended, and hear all of it."""
+    """Wait until the newest turn has ended, and hear all of it, also what is still on its way to the page then."""
     await until(lambda: session.turns and session.turns[-1].status != "running")
-    page.played(page.sent)
-    await until(lambda: session.turns[-1].heard_text)
+    told = -1
+
+    def heard() -> str:
+        nonlocal told
+        if page.sent != told:
+            told = page.sent
+            page.played(told)
+        return session.turns[-1].heard_text
+
+    await until(heard)
