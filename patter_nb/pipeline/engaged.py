@@ -1,4 +1,4 @@
-"""An engine as the stage of a session: what it is told of the effects, and what its events are as inputs.
+"""An engine as the stage of a session: which one it is, what it is told of the effects, and that it outlives its conversations.
 
 An answer belongs to the epoch it was asked in, or in which the session took up what the engine said unasked; sound of one that is over
 is dropped by the step function like any other.
@@ -15,42 +15,16 @@ from typing import Final
 import numpy as np
 
 from patter_nb.agent import Agent
-from patter_nb.audio.frames import FRAME_MS, FRAME_SAMPLES, Frame, Pcm
-from patter_nb.audio.resampling import Resampler
-from patter_nb.engines.base import (
-    AnswerBegan,
-    AnswerChunk,
-    AnswerEnded,
-    AnswerFailed,
-    AnswerSound,
-    Complaint,
-    Engine,
-    EngineEvent,
-    Heard,
-    VoiceBegan,
-    VoiceEnded,
-)
+from patter_nb.audio.frames import FRAME_MS, FRAME_SAMPLES, Frame
+from patter_nb.engines.base import Engine
 from patter_nb.errors import ConnectionFailed, PatterConfigError, PatterError
-from patter_nb.llm.base import LLMChunk, Message
+from patter_nb.llm.base import Message
 from patter_nb.pipeline.capture_axis import CaptureAxis
-from patter_nb.pipeline.door import Door, within
+from patter_nb.pipeline.door import Door
+from patter_nb.pipeline.engine_events import EngineEvents
 from patter_nb.pipeline.requests import Request, Requests
-from patter_nb.pipeline.sentences import flush, push
 from patter_nb.step.effects import AskLLM, Cancel, Follow, Speak
-from patter_nb.step.inputs import (
-    AudioMade,
-    ChunkArrived,
-    EngineAnswers,
-    EngineBlocked,
-    EngineGone,
-    EngineSound,
-    EngineVoice,
-    EngineWords,
-    Failure,
-    PieceChecked,
-    PieceSpoken,
-    StreamEnded,
-)
+from patter_nb.step.inputs import EngineGone, Failure, PieceChecked
 from patter_nb.tasks import as_patter_error, closing
 
 STEADY_MS: Final = 10_000.0
@@ -106,7 +80,7 @@ class Engaged:
         await self._close()
         if engine is None:
             return
-        history = self._said_before()
+        meant, history = self._door.agent, self._said_before()
         try:
             await engine.open(agent, history)
         except Exception as error:
@@ -117,8 +91,11 @@ class Engaged:
             if not dropped:
                 raise
             return
+        if self._door.agent.engine is not engine:  # another was set meanwhile, and will be adopted next
+            await engine.aclose()
+            return
         self._engine, self._failed = engine, None
-        self._begin_work(history)
+        self._begin_work(meant, history)
         self._follower = self._door.tasks.spawn(self._follow(engine), "hearing the engine", quiet=True)
         self._ask_next()
 
@@ -127,10 +104,14 @@ class Engaged:
         front = self._requests.front
         return self._door.said() if front is None or front.before is None else front.before
 
-    def _begin_work(self, history: Sequence[Message]) -> None:
+    def _begin_work(self, meant: Agent, history: Sequence[Message]) -> None:
+        """Tell the engine, now that it is open, whatever it is to be told: also of an agent that came after the one meant till then."""
         self._orders, self._waiting, self._axis = asyncio.Queue(), 0, CaptureAxis()
         self._told = str(history[-1]["content"]) if history and history[-1]["role"] == "user" else ""
         self._worker = self._door.tasks.spawn(self._work(self._orders), "telling the engine", quiet=True)
+        newest, engine = self._door.agent, self._engine
+        if newest is not meant and engine is not None and newest.engine is engine:
+            self._order(lambda: engine.update(newest))
 
     # --- what it is told
 
@@ -258,10 +239,11 @@ class Engaged:
 
     async def _converse(self, engine: Engine) -> ConnectionFailed | None:
         """Take what the engine does until its conversation ends; why, if it was lost."""
+        taking = EngineEvents(self._door, engine, self._requests, self._axis, self._order, self._ask_next)
         try:
             async with closing(engine.events()) as events:
                 async for event in events:
-                    self._take(event)
+                    taking.take(event)
                     self._door.progressed()
         except ConnectionFailed as error:
             return error
@@ -276,9 +258,9 @@ class Engaged:
         for request in self._requests.lose():
             error = lost or ConnectionFailed("The engine ended the conversation in the middle of an answer.", hint="Ask again.")
             self._door.feed(Failure(request.epoch, "engine", error))
-        history = self._said_before()
-        await engine.open(self._door.agent, history)
-        self._begin_work(history)
+        meant, history = self._door.agent, self._said_before()
+        await engine.open(meant, history)
+        self._begin_work(meant, history)
         self._ask_next()
 
     def _fail(self, engine: Engine, error: PatterError) -> None:
@@ -290,94 +272,6 @@ class Engaged:
         self._door.tasks.spawn(engine.aclose(), "closing the engine", quiet=True)
         self._requests.drop()
         self._door.feed(EngineGone(error))
-
-    def _take(self, event: EngineEvent) -> None:  # noqa: C901  # one case for each event
-        match event:
-            case VoiceBegan(at_ms):
-                self._door.feed(EngineVoice(True, self._axis.sample(at_ms)))
-            case VoiceEnded(at_ms):
-                self._door.feed(EngineVoice(False, self._axis.sample(at_ms)))
-            case Heard(text, is_final, item):
-                self._door.feed(EngineWords(text, is_final, item))
-            case AnswerBegan(id, asked, item):
-                self._begin(id, asked, item)
-            case AnswerChunk(id, chunk):
-                if (request := self._requests.of(id)) is not None:
-                    self._chunk(request, chunk)
-            case AnswerSound(id, pcm):
-                if (request := self._requests.of(id)) is not None:
-                    self._sound(request, self._resampler(request).push(pcm))
-            case AnswerEnded(id, reason):
-                self._end(id, self._requests.of(id), reason)
-            case AnswerFailed(id, error):
-                failed = self._requests.refuse() if id is None else self._requests.end(id)
-                if failed is not None:
-                    self._door.feed(Failure(failed.epoch, "engine", error))
-                self._ask_next()
-            case Complaint(error):
-                self._door.feed(Failure(None, "engine", error))
-
-    def _resampler(self, request: Request) -> Resampler:
-        if request.resampler is None:
-            assert self._engine is not None
-            request.resampler = Resampler(self._engine.output_format.sample_rate, self._door.transport.output.sample_rate)
-        return request.resampler
-
-    def _begin(self, id: str, asked: bool, item: str) -> None:
-        if not asked:
-            self._door.feed(EngineAnswers(id, item))  # whose turn may follow it
-        if self._requests.begin(id, asked=asked) is None and self._engine is not None:
-            self._order(self._engine.cancel)
-
-    def _chunk(self, request: Request, chunk: LLMChunk) -> None:
-        if request.piece is not None:
-            return
-        self._door.feed(ChunkArrived(request.epoch, request.round, chunk))
-        if chunk.type == "text" and self._door.agent.guardrails:
-            request.draft, sentences = push(request.draft, chunk.content or "")
-            self._check(request, sentences)
-
-    def _check(self, request: Request, sentences: Sequence[str]) -> None:
-        """Have what the engine says checked, sentence by sentence, while it says it."""
-        for sentence in sentences:
-            self._order(lambda text=sentence: self._checked(request, text))  # type: ignore[misc]  # a default binds it
-
-    async def _checked(self, request: Request, text: str) -> None:
-        with self._door.reporting("engine", request.epoch):
-            with within("guardrail"):
-                hit = await request.guard.hit(self._door.agent.guardrails, text)
-            if hit is not None:
-                self._door.feed(EngineBlocked(request.epoch, hit))
-
-    def _sound(self, request: Request, pcm: Pcm) -> None:
-        if not len(pcm):
-            return
-        if request.piece is None:
-            self._door.feed(EngineSound(request.epoch, request.round, pcm))
-        else:
-            self._door.feed(AudioMade(request.epoch, request.piece, pcm))
-
-    def _end(self, id: str, request: Request | None, reason: str) -> None:
-        """An answer is complete, once all that was said in it was checked."""
-        if request is not None:
-            self._sound(request, self._resampler(request).flush())
-        if request is None or request.piece is not None or not self._door.agent.guardrails:
-            self._ended(id, reason)
-        else:
-            self._check(request, flush(request.draft))
-            self._order(lambda: self._ended_checked(id, reason))
-
-    async def _ended_checked(self, id: str, reason: str) -> None:
-        self._ended(id, reason)
-
-    def _ended(self, id: str, reason: str) -> None:
-        request = self._requests.end(id)
-        if request is not None and request.piece is not None:
-            self._door.feed(PieceSpoken(request.epoch, request.piece))
-        elif request is not None:
-            self._door.feed(ChunkArrived(request.epoch, request.round, LLMChunk("done", finish_reason=reason)))
-            self._door.feed(StreamEnded(request.epoch, request.round))
-        self._ask_next()
 
     # --- its end
 
