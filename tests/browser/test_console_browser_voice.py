@@ -6,7 +6,7 @@ import pytest
 from lab_page import Lab, OpenLab
 from person import IMPORTS, say, shown, until_value
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 STORY = "Ships came here from the north and from the south and each of them was painted by the captain who had lost it."
 VOICE = """() => {

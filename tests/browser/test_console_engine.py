@@ -6,7 +6,7 @@ import pytest
 from lab_page import OpenLab
 from person import press, say, shown, status, until_value
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SERVE = """
 from patter_nb import OpenAIRealtime, Patter

@@ -9,7 +9,7 @@ from lab_page import Lab, OpenLab
 from lab_server import LabServer
 from person import LONG, lost_frames, openings, press, say, serving, shown, status, talk, tasks, until_value
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SHORT = "Ships came here from the north and from the south."
 LASTING = ["beat of session main", "hearing the person", "watching the loop"]
