@@ -6,7 +6,6 @@ restores what was said.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import aiohttp
 
 from patter_nb.engines.base import EngineEvent
-from patter_nb.errors import ConnectionFailed, MalformedStream, PatterConfigError, RequestTimeout
+from patter_nb.errors import ConnectionFailed, MalformedStream, PatterConfigError
 from patter_nb.llm.base import Message
-from patter_nb.wire.pool import CONNECT_S, pool
-from patter_nb.wire.refusals import Source, refusal_error, refusal_of
+from patter_nb.wire.refusals import Source, refusal_error
+from patter_nb.wire.websocket import HandshakeRefused, connected
 
 if TYPE_CHECKING:
     from patter_nb.agent import Agent
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["SocketEngine"]
 
 _ENDS: Final = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
-LARGEST_MESSAGE: Final = 16 * 1024 * 1024
 
 
 class SocketEngine(ABC):
@@ -71,21 +69,10 @@ class SocketEngine(ABC):
 
     async def _connect(self) -> None:
         url, headers = await self.address()
-        shared, name = pool(), self.source.provider
-        where: dict[str, Any] = {"provider": name, "model": self.source.model}
         try:
-            async with asyncio.timeout(CONNECT_S):
-                self._ws = await shared.session.ws_connect(
-                    url, headers=headers, proxy=shared.proxy_for(url), max_msg_size=LARGEST_MESSAGE, heartbeat=20.0
-                )
-        except TimeoutError as error:
-            raise RequestTimeout(f"{name} did not answer within {CONNECT_S:g} s.", hint="Try again in a moment.", **where) from error
-        except aiohttp.WSServerHandshakeError as error:
-            told = refusal_of({"message": error.message}, status=error.status, headers=dict(error.headers or {}))
-            raise refusal_error(told, self.source) from None  # the client's own error shows the headers, and the key in them
-        except (aiohttp.ClientError, OSError) as error:
-            hint = "Check the network, and base_url if you set it."
-            raise ConnectionFailed(f"{name} could not be reached: {error or type(error).__name__}.", hint=hint, **where) from error
+            self._ws = await connected(url, headers, self.source)
+        except HandshakeRefused as refused:
+            raise refusal_error(refused.refusal, self.source) from None
 
     async def send(self, message: Mapping[str, Any]) -> None:
         """Send one message; where the connection has just dropped it is lost, as whoever follows `events` learns at once."""

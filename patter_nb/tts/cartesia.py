@@ -18,7 +18,7 @@ from uuid import uuid4
 from patter_nb.errors import MalformedStream, PatterConfigError, PatterError
 from patter_nb.tasks import closing
 from patter_nb.tts.wire.failing import BrokeOff, Failed, refused
-from patter_nb.tts.wire.sockets import Shelf, Socket, connected
+from patter_nb.tts.wire.sockets import Shelf, Socket, opened
 from patter_nb.tts.wire.vendor import Stale, VendorTTS
 from patter_nb.tts.wire.words import Words
 from patter_nb.wire.refusals import Refusal
@@ -81,7 +81,7 @@ class CartesiaTTS(VendorTTS):
     async def _open(self) -> Socket:
         url = f"{self.base_url}/tts/websocket?{urlencode({'cartesia_version': VERSION})}"
         headers = {"X-API-Key": self._key, "Cartesia-Version": VERSION, **self._user_agent}
-        return await connected(url, headers, self._source, timeout_s=self.timeout_s)
+        return await opened(url, headers, self._source, timeout_s=self.timeout_s)
 
     async def _attempt(self, words: Words, *, fresh: bool) -> AsyncIterator[bytes]:
         socket, context = await self._shelf.take(fresh=fresh), uuid4().hex

@@ -19,7 +19,7 @@ from patter_nb.errors import MalformedStream, PatterConfigError
 from patter_nb.tasks import closing
 from patter_nb.tts.wire.failing import BrokeOff, Failed, refused
 from patter_nb.tts.wire.posting import Post, posted, touched
-from patter_nb.tts.wire.sockets import Shelf, Socket, connected
+from patter_nb.tts.wire.sockets import Shelf, Socket, opened
 from patter_nb.tts.wire.vendor import Stale, VendorTTS
 from patter_nb.tts.wire.words import Words, by_sentences, sentences
 from patter_nb.wire.refusals import Refusal, refusal_of
@@ -116,7 +116,7 @@ class ElevenLabsTTS(VendorTTS):
 
     async def _open(self) -> Socket:
         url = self._url("stream-input", model_id=self.model, auto_mode="true", inactivity_timeout=str(INACTIVITY_S))
-        return await connected(url, self._headers, self._source, timeout_s=self.timeout_s)
+        return await opened(url, self._headers, self._source, timeout_s=self.timeout_s)
 
     def _portions(self, words: Words) -> AsyncIterator[Words]:
         return super()._portions(words) if self._streaming else by_sentences(words, longest=LONGEST)

@@ -11,7 +11,7 @@ from talking import settle, until
 
 from patter_nb.testing.wire.voices import VoiceServer
 from patter_nb.tts.wire.failing import BrokeOff, Failed
-from patter_nb.tts.wire.sockets import Shelf, Socket, connected
+from patter_nb.tts.wire.sockets import Shelf, Socket, opened
 from patter_nb.wire.refusals import Source
 
 SOURCE = Source("cartesia", "sonic-3", "Set the key.", "Check model=.")
@@ -20,7 +20,7 @@ SOURCE = Source("cartesia", "sonic-3", "Set the key.", "Check model=.")
 @asynccontextmanager
 async def shelf_at(server: VoiceServer, *, kept_s: float = 60.0, key: str = "test-key") -> AsyncIterator[Shelf]:
     headers = {"X-API-Key": key, "Cartesia-Version": "2025-04-16"}
-    shelf = Shelf(lambda: connected(f"{server.cartesia_url}/tts/websocket", headers, SOURCE, timeout_s=5.0), kept_s=kept_s)
+    shelf = Shelf(lambda: opened(f"{server.cartesia_url}/tts/websocket", headers, SOURCE, timeout_s=5.0), kept_s=kept_s)
     yield shelf
     await shelf.aclose()
 

@@ -1,36 +1,23 @@
-"""One WebSocket to a vendor, by the loop's pool: the handshake's refusals, text in, text or bytes out, and how it ended.
-
-It knows no vendor and keeps no time but that of the handshake. A connection that died without a word is found by WebSocket pings.
-"""
+"""One WebSocket to a vendor: text or bytes out, text in, and how it ended. It knows no vendor and keeps no time."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import aiohttp
 
-from patter_nb.errors import ConnectionFailed, MalformedStream, RequestTimeout
+from patter_nb.errors import MalformedStream
 from patter_nb.stt.wire.told import Declined
-from patter_nb.wire.pool import pool
-from patter_nb.wire.refusals import Refusal, Source
-from patter_nb.wire.retrying import asked_wait_s
+from patter_nb.wire.refusals import Source
+from patter_nb.wire.websocket import HandshakeRefused, connected
 
 __all__ = ["Closed", "Link", "Message", "dial"]
 
 Message: TypeAlias = str | bytes
 """What is sent: text and bytes are different kinds of frames."""
-
-PING_S: Final = 20.0
-CLOSE_S: Final = 1.0
-"""How long the vendor may take to say goodbye; then the socket is closed without."""
-_LONGEST_MESSAGE: Final = 2**22
-_REQUEST_IDS: Final = ("dg-request-id", "x-request-id", "cf-ray")
-_EXPLAINED: Final = "dg-error"
-"""The header in which Deepgram says what it did not take; a WebSocket's client is not shown the body."""
 
 
 class Closed(Exception):
@@ -108,33 +95,7 @@ def malformed(source: Source, what: str) -> MalformedStream:
 
 async def dial(url: str, headers: Mapping[str, str], source: Source, *, timeout_s: float) -> Link:
     """Open a WebSocket. Raises `Declined` for a refusal, `ConnectionFailed`, `RequestTimeout`, and `MalformedStream` for no WebSocket."""
-    shared = pool()
-    name, model = source.provider, source.model
     try:
-        async with asyncio.timeout(timeout_s):
-            socket = await shared.session.ws_connect(
-                url,
-                headers=headers,
-                proxy=shared.proxy_for(url),
-                heartbeat=PING_S,
-                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
-                max_msg_size=_LONGEST_MESSAGE,
-            )
-    except TimeoutError as error:
-        told = f"{name} did not answer within {timeout_s:g} s."
-        raise RequestTimeout(told, hint="Try again in a moment, or raise timeout_s.", provider=name, model=model) from error
-    except aiohttp.WSServerHandshakeError as error:
-        if error.status < 400:
-            raise malformed(source, f"HTTP {error.status} where a WebSocket was due") from error
-        raise Declined(_refusal(error), asked_wait_s(error.headers or {})) from None  # the client's error shows the headers, and the key
-    except (aiohttp.ClientError, OSError) as error:
-        told = f"{name} could not be reached at {url.partition('?')[0]}: {error or type(error).__name__}."
-        raise ConnectionFailed(told, hint="Check the network, and base_url if you set it.", provider=name, model=model) from error
-    return Link(socket, source)
-
-
-def _refusal(error: aiohttp.WSServerHandshakeError) -> Refusal:
-    told = {key.lower(): value for key, value in (error.headers or {}).items()}
-    phrase = HTTPStatus(error.status).phrase if error.status in set(HTTPStatus) else "no explanation"
-    request_id = next((told[key] for key in _REQUEST_IDS if key in told), None)
-    return Refusal(error.status, told.get(_EXPLAINED, phrase), request_id=request_id)
+        return Link(await connected(url, headers, source, timeout_s=timeout_s), source)
+    except HandshakeRefused as refused:
+        raise Declined(refused.refusal, refused.asked_wait_s) from None

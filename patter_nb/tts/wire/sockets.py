@@ -16,53 +16,29 @@ from weakref import WeakKeyDictionary
 
 import aiohttp
 
-from patter_nb.errors import ConnectionFailed, MalformedStream, PatterError, RequestTimeout
+from patter_nb.errors import MalformedStream, PatterError
 from patter_nb.tts.wire.failing import BrokeOff, Failed, Silent, refused
-from patter_nb.wire.pool import CONNECT_S, pool
-from patter_nb.wire.refusals import Refusal, Source
-from patter_nb.wire.retrying import asked_wait_s
+from patter_nb.wire.pool import CONNECT_S
+from patter_nb.wire.refusals import Source
+from patter_nb.wire.websocket import HandshakeRefused, connected
 
-__all__ = ["Shelf", "Socket", "connected"]
+__all__ = ["Shelf", "Socket", "opened"]
 
 logger = logging.getLogger("patter_nb")
 
 _GOODBYE_S: Final = 0.01
 """How long a vendor's own word of farewell is waited for: nobody reads it, and who interrupts should not wait."""
-_LARGEST: Final = 2**24
-_PING_S: Final = 20.0
-"""How often the vendor is asked whether it is still there: the network may be gone without a word, when a machine slept."""
 _SHOWN: Final = 80
 
 
-async def connected(url: str, headers: Mapping[str, str], source: Source, *, timeout_s: float) -> Socket:
+async def opened(url: str, headers: Mapping[str, str], source: Source, *, timeout_s: float) -> Socket:
     """A new WebSocket to `url` (https:// or wss://). Raises `Failed` with what stood in the way."""
-    shared, provider, model = pool(), source.provider, source.model
     try:
-        async with asyncio.timeout(min(CONNECT_S, timeout_s)):
-            ws = await shared.session.ws_connect(
-                url,
-                headers=headers,
-                proxy=shared.proxy_for(url),
-                max_msg_size=_LARGEST,
-                heartbeat=_PING_S,
-                timeout=aiohttp.ClientWSTimeout(ws_close=_GOODBYE_S),
-            )
-    except aiohttp.WSServerHandshakeError as error:
-        if error.status < 400:
-            raise Failed(_malformed(f"HTTP {error.status} where a WebSocket should open", source)) from None
-        told = Refusal(error.status, "it opens no WebSocket for this key, model and voice")
-        waits_s = asked_wait_s(error.headers or {})
-        raise refused(told, source, asked_wait_s=waits_s) from None  # the client's error shows the headers, and the key
-    except TimeoutError as error:
-        told_late = f"{source.provider} opened no WebSocket within {min(CONNECT_S, timeout_s):g} s."
-        raise Failed(
-            RequestTimeout(told_late, hint="Try again in a moment, or raise timeout_s.", provider=provider, model=model)
-        ) from error
-    except (aiohttp.ClientError, OSError) as error:
-        told_lost = f"{source.provider} could not be reached at {url.partition('?')[0]}: {error or type(error).__name__}."
-        raise Failed(
-            ConnectionFailed(told_lost, hint="Check the network, and base_url if you set it.", provider=provider, model=model)
-        ) from error
+        ws = await connected(url, headers, source, timeout_s=min(CONNECT_S, timeout_s), goodbye_s=_GOODBYE_S)
+    except HandshakeRefused as said:
+        raise refused(said.refusal, source, asked_wait_s=said.asked_wait_s) from None
+    except PatterError as error:
+        raise Failed(error) from error
     return Socket(ws, source)
 
 
