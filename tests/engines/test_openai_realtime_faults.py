@@ -312,4 +312,4 @@ async def test_an_engine_that_raises_what_it_should_not_is_an_error_of_the_famil
             await until(lambda: bodies(session, StageFailed))
             assert isinstance(bodies(session, StageFailed)[0].error, PatterError)
             assert "whoops" in str(bodies(session, StageFailed)[0].error)
-            await until(lambda: not server.open_connections)
+            await until(lambda: not server.conversations)

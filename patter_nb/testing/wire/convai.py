@@ -8,17 +8,16 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import count
-from types import TracebackType
 from typing import Any, TypeAlias
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSMsgType, web
 
 from patter_nb.audio import mulaw
 from patter_nb.audio.resampling import resample
 from patter_nb.testing.scripted import Call
-from patter_nb.testing.wire.realtime import RATE, Spoken, Utterance
+from patter_nb.testing.wire.engine_server import RATE, EngineServer, Spoken, Utterance
 
 __all__ = ["ConvAIServer"]
 
@@ -26,7 +25,7 @@ Reply: TypeAlias = str | Spoken | Call | Sequence[Call]
 BLOCK_MS = 100
 
 
-class ConvAIServer:
+class ConvAIServer(EngineServer["Reply", "_Conversation"]):
     """Answers as an agent of ElevenLabs does: `replies` in order, `hears` as the sound comes in. It takes the key "test-key" and the
     agent "agent-1".
 
@@ -44,53 +43,22 @@ class ConvAIServer:
         odd: bool = False,
         stale: bool = False,
     ) -> None:
-        self._replies = deque(replies)
-        self._hears = deque(hears)
+        super().__init__(replies, hears)
         self.audio_format = audio_format
         self.odd = odd
         self.stale = stale
-        self._runner: web.AppRunner | None = None
-        self._open: set[web.WebSocketResponse] = set()
-        self.received: list[dict[str, Any]] = []
-        self.heard = bytearray()
-        self.url = ""
 
-    async def __aenter__(self) -> ConvAIServer:
-        app = web.Application()
-        app.router.add_get("/v1/convai/conversation/get-signed-url", self._sign)
-        app.router.add_get("/v1/convai/conversation", self._serve)
-        self._runner = web.AppRunner(app)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        return self
+    def routes(self) -> Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
+        return {"/v1/convai/conversation/get-signed-url": self._sign, "/v1/convai/conversation": self._serve}
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.drop()
-        assert self._runner is not None
-        await self._runner.cleanup()
-        if kind is None and self._replies:
-            raise AssertionError(f"ConvAIServer was not asked for {[*self._replies]}.")
+    def base_url(self, port: int) -> str:
+        return f"http://127.0.0.1:{port}"
 
-    async def drop(self) -> None:
-        """Close every connection, as a network that fails does."""
-        for ws in tuple(self._open):
-            await ws.close(code=WSCloseCode.GOING_AWAY)
+    def conversation(self, ws: web.WebSocketResponse, request: web.Request) -> _Conversation:
+        return _Conversation(self, ws, self._hears)
 
-    async def babble(self, text: str) -> None:
-        """Send what is no message."""
-        for ws in tuple(self._open):
-            await ws.send_str(text)
-
-    def messages(self, kind: str) -> list[dict[str, Any]]:
-        """What the client sent of this type, in order."""
-        return [message for message in self.received if message.get("type") == kind]
-
-    def next_reply(self) -> Reply:
-        """What the agent says next."""
-        if not self._replies:
-            raise AssertionError("ConvAIServer was asked for more than it has replies.")
-        return self._replies.popleft()
+    async def run(self, conversation: _Conversation) -> None:
+        await conversation.run()
 
     async def _sign(self, request: web.Request) -> web.Response:
         if request.headers.get("xi-api-key") != "test-key":
@@ -99,16 +67,6 @@ class ConvAIServer:
             return web.json_response({"detail": {"status": "agent_not_found", "message": "No such agent"}}, status=404)
         signed = f"{self.url.replace('http', 'ws', 1)}/v1/convai/conversation?agent_id=agent-1&conversation_signature=s"
         return web.json_response({"signed_url": signed})
-
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
-        ws = web.WebSocketResponse(max_msg_size=0)
-        await ws.prepare(request)
-        self._open.add(ws)
-        try:
-            await _Conversation(self, ws, self._hears).run()
-        finally:
-            self._open.discard(ws)
-        return ws
 
 
 class _Conversation:

@@ -10,15 +10,14 @@ import asyncio
 import base64
 import json
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import count
-from types import TracebackType
 from typing import Any, TypeAlias
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSMsgType, web
 
 from patter_nb.testing.scripted import Call
-from patter_nb.testing.wire.realtime import RATE, Spoken, Utterance
+from patter_nb.testing.wire.engine_server import RATE, EngineServer, Spoken, Utterance
 
 __all__ = ["GeminiLiveServer"]
 
@@ -26,7 +25,7 @@ Reply: TypeAlias = str | Spoken | Call | Sequence[Call]
 _PATH = "/ws/google.ai.generativelanguage.{version}.GenerativeService.BidiGenerateContent"
 
 
-class GeminiLiveServer:
+class GeminiLiveServer(EngineServer["Reply", "_Conversation"]):
     """Answers as Google's Live API does: `replies` in order, `hears` as the sound comes in. It takes the key "test-key".
 
     `setups` holds what each connection was told at its beginning, `received` every other message of the client, `heard` its sound.
@@ -34,64 +33,30 @@ class GeminiLiveServer:
     """
 
     def __init__(self, replies: Iterable[Reply] = (), *, hears: Iterable[Utterance] = ()) -> None:
-        self._replies = deque(replies)
-        self._hears = deque(hears)
-        self._runner: web.AppRunner | None = None
-        self._open: dict[web.WebSocketResponse, _Conversation] = {}
+        super().__init__(replies, hears)
         self.setups: list[dict[str, Any]] = []
-        self.received: list[dict[str, Any]] = []
-        self.heard = bytearray()
-        self.url = ""
 
-    async def __aenter__(self) -> GeminiLiveServer:
-        app = web.Application()
-        app.router.add_get(_PATH, self._serve)
-        self._runner = web.AppRunner(app)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"ws://127.0.0.1:{self._runner.addresses[0][1]}"
-        return self
+    def routes(self) -> Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
+        return {_PATH: self._admit}
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for ws in tuple(self._open):
-            await ws.close(code=WSCloseCode.GOING_AWAY)
-        assert self._runner is not None
-        await self._runner.cleanup()
-        if kind is None and self._replies:
-            raise AssertionError(f"GeminiLiveServer was not asked for {[*self._replies]}.")
+    def base_url(self, port: int) -> str:
+        return f"ws://127.0.0.1:{port}"
 
-    async def drop(self) -> None:
-        """Close every connection, as a network that fails does."""
-        for ws in tuple(self._open):
-            await ws.close(code=WSCloseCode.GOING_AWAY)
+    def conversation(self, ws: web.WebSocketResponse, request: web.Request) -> _Conversation:
+        return _Conversation(self, ws, self._hears)
 
-    async def babble(self, text: str) -> None:
-        """Send what is no message."""
-        for ws in tuple(self._open):
-            await ws.send_str(text)
+    async def run(self, conversation: _Conversation) -> None:
+        await conversation.run()
+
+    async def _admit(self, request: web.Request) -> web.StreamResponse:
+        if "test-key" not in (request.headers.get("x-goog-api-key"), request.query.get("key")):
+            return web.json_response({"error": {"code": 401, "message": "API key not valid.", "status": "UNAUTHENTICATED"}}, status=401)
+        return await self._serve(request)
 
     async def announce_end(self) -> None:
         """Say on every connection that it will soon be closed."""
-        for conversation in tuple(self._open.values()):
+        for conversation in tuple(self.conversations.values()):
             await conversation.send({"goAway": {"timeLeft": "10s"}})
-
-    def next_reply(self) -> Reply:
-        """What the model says next."""
-        if not self._replies:
-            raise AssertionError("GeminiLiveServer was asked for more than it has replies.")
-        return self._replies.popleft()
-
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
-        if "test-key" not in (request.headers.get("x-goog-api-key"), request.query.get("key")):
-            return web.json_response({"error": {"code": 401, "message": "API key not valid.", "status": "UNAUTHENTICATED"}}, status=401)
-        ws = web.WebSocketResponse(max_msg_size=0)
-        await ws.prepare(request)
-        self._open[ws] = _Conversation(self, ws, self._hears)
-        try:
-            await self._open[ws].run()
-        finally:
-            del self._open[ws]
-        return ws
 
 
 class _Conversation:

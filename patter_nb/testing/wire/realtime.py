@@ -10,52 +10,19 @@ import asyncio
 import base64
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
-from types import TracebackType
 from typing import Any, TypeAlias
 
-import numpy as np
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from patter_nb.audio.frames import Pcm
 from patter_nb.testing.scripted import Call
+from patter_nb.testing.wire.engine_server import RATE, EngineServer, Spoken, Utterance
 
 __all__ = ["RealtimeServer", "Refused", "Spoken", "Utterance"]
 
-RATE = 24_000
 MS_BYTES = RATE * 2 // 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """The person speaks from `start_ms` to `stop_ms` of the sound; `text` is what is written down, after the answer began if `late`.
-
-    Nothing ever is where it is None.
-    """
-
-    start_ms: float
-    stop_ms: float
-    text: str | None
-    late: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """An answer: `text`, with `pcm` (24 kHz) as its sound; without, a hum of 60 ms a character. `paced`: the sound comes as it is heard."""
-
-    text: str
-    pcm: Pcm | None = field(default=None, repr=False)
-    paced: bool = False
-
-    def sound(self) -> Pcm:
-        """The sound."""
-        if self.pcm is not None:
-            return self.pcm
-        at = np.arange(RATE * 60 // 1000 * len(self.text))
-        hum: Pcm = (6000 * np.sin(2 * np.pi * 220 * at / RATE)).astype(np.int16)
-        return hum
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +37,7 @@ Reply: TypeAlias = str | Spoken | Call | Refused | Sequence[Call | str | Spoken]
 """What a response is: words, calls, both, a failure; an exception closes the socket in the middle of it."""
 
 
-class RealtimeServer:
+class RealtimeServer(EngineServer["Reply", "_Conversation"]):
     """Answers on ws://127.0.0.1 as OpenAI does: `replies` in the order in which responses are created, `hears` as the sound comes in.
 
     `received` holds every message of the client, `heard` its sound (24 kHz), `sessions` what each connection was told of the session.
@@ -87,77 +54,33 @@ class RealtimeServer:
         thinks_s: float = 0.0,
         refuses: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
-        self._replies = deque(replies)
+        super().__init__(replies, hears)
         self.thinks_s = thinks_s
         self.refuses = dict(refuses or {})
-        self._hears = deque(hears)
         self._key = key
         self._ids = count(1)
-        self._runner: web.AppRunner | None = None
-        self._open: set[_Conversation] = set()
-        self.received: list[dict[str, Any]] = []
         self.sessions: list[dict[str, Any]] = []
-        self.heard = bytearray()
-        self.url = ""
 
-    async def __aenter__(self) -> RealtimeServer:
-        app = web.Application()
-        app.router.add_get("/v1/realtime", self._serve)
-        self._runner = web.AppRunner(app)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.url = f"ws://127.0.0.1:{self._runner.addresses[0][1]}/v1"
-        return self
+    def routes(self) -> Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
+        return {"/v1/realtime": self._admit}
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.drop()
-        assert self._runner is not None
-        await self._runner.cleanup()
-        if kind is None and self._replies:
-            raise AssertionError(f"RealtimeServer was not asked for {[*self._replies]}.")
+    def base_url(self, port: int) -> str:
+        return f"ws://127.0.0.1:{port}/v1"
 
-    async def drop(self) -> None:
-        """Close every connection, as a network that fails does."""
-        for conversation in tuple(self._open):
-            await conversation.ws.close(code=WSCloseCode.GOING_AWAY)
+    def conversation(self, ws: web.WebSocketResponse, request: web.Request) -> _Conversation:
+        return _Conversation(self, ws, request.query["model"])
 
-    async def babble(self, text: str) -> None:
-        """Send what is no message."""
-        for conversation in tuple(self._open):
-            await conversation.ws.send_str(text)
+    async def run(self, conversation: _Conversation) -> None:
+        await conversation.run(self._hears)
 
-    @property
-    def open_connections(self) -> int:
-        """How many clients are connected."""
-        return len(self._open)
-
-    def messages(self, kind: str) -> list[dict[str, Any]]:
-        """What the client sent of this type, in order."""
-        return [message for message in self.received if message["type"] == kind]
+    async def _admit(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Authorization") != f"Bearer {self._key}":
+            return web.json_response({"error": {"message": "Incorrect API key provided.", "code": "invalid_api_key"}}, status=401)
+        return await self._serve(request)
 
     def next_id(self, kind: str) -> str:
         """An id that nobody has yet."""
         return f"{kind}_{next(self._ids)}"
-
-    def next_reply(self) -> Reply:
-        """What the next response says."""
-        if not self._replies:
-            raise AssertionError("RealtimeServer was asked for more responses than it has replies.")
-        return self._replies.popleft()
-
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
-        if request.headers.get("Authorization") != f"Bearer {self._key}":
-            return web.json_response({"error": {"message": "Incorrect API key provided.", "code": "invalid_api_key"}}, status=401)
-        ws = web.WebSocketResponse(max_msg_size=0)
-        await ws.prepare(request)
-        conversation = _Conversation(self, ws, request.query["model"])
-        self._open.add(conversation)
-        try:
-            await conversation.run(self._hears)
-        finally:
-            self._open.discard(conversation)
-        return ws
 
 
 class _Conversation:
