@@ -22,7 +22,7 @@ from patter_nb.audio.frames import FRAME_MS, SAMPLE_RATE, AudioFormat, Frame, Pc
 from patter_nb.audio.resampling import Resampler
 from patter_nb.engines.base import AnswerBegan, AnswerChunk, AnswerEnded, AnswerSound, EngineEvent, Heard, VoiceBegan, VoiceEnded
 from patter_nb.engines.socket import SocketEngine
-from patter_nb.errors import AudioError, ConnectionFailed, PatterConfigError, RequestTimeout
+from patter_nb.errors import AudioError, ConnectionFailed, MalformedStream, PatterConfigError, RequestTimeout
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.wire.pool import CONNECT_S, pool
@@ -121,7 +121,11 @@ class ElevenLabsConvAI(SocketEngine):
             raise ConnectionFailed(f"ElevenLabs could not be reached: {error or type(error).__name__}.", hint=hint, **where) from error  # type: ignore[arg-type]
         if response.status != 200:  # the only one that brings a URL
             raise refusal_error(_refused(body, response.status, response.headers), self.source)
-        return str(json.loads(body)["signed_url"]), {}
+        try:
+            return str(json.loads(body)["signed_url"]), {}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            told = f"ElevenLabs sent no signed URL: {body[:100]!r}."
+            raise MalformedStream(told, hint="Check base_url if you set it.", **where) from error  # type: ignore[arg-type]
 
     async def begin(self, agent: Agent, history: Sequence[Message]) -> None:
         """Nothing yet: what is sent first begins the conversation."""

@@ -88,9 +88,11 @@ class Engaged:
             dropped = self._requests.drop()
             for request in dropped:
                 self._door.feed(Failure(request.epoch, "engine", self._failed))
-            if not dropped:
+            if dropped:
+                return
+            if self._failed is error:
                 raise
-            return
+            raise self._failed from error
         if self._door.agent.engine is not engine:  # another was set meanwhile, and will be adopted next
             await engine.aclose()
             return

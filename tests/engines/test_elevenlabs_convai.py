@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from aiohttp import web
 from engine_person import LONG, Page, heard_all
+from local_web import serving
 from talking import until
 
 from patter_nb.audio.resampling import resample
 from patter_nb.console.transport import ListenBy
 from patter_nb.engines.elevenlabs import ElevenLabsConvAI
-from patter_nb.errors import AuthenticationError, ModelNotFound, PatterConfigError
+from patter_nb.errors import AuthenticationError, MalformedStream, ModelNotFound, PatterConfigError
 from patter_nb.patter import Patter
 from patter_nb.session import Session
 from patter_nb.testing import Call
@@ -116,6 +118,16 @@ async def test_a_wrong_key_and_a_wrong_agent_are_told_before_the_session_is_live
         with pytest.raises(ModelNotFound, match="ELEVENLABS_AGENT_ID"):
             async with talking_with(server, agent_id="nobody"):
                 pass
+
+
+async def test_a_page_in_place_of_a_signed_url_is_an_error_of_the_family() -> None:
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text="<html>Welcome</html>")
+
+    async with serving(page) as server:
+        engine = ElevenLabsConvAI("test-key", agent_id="agent-1", base_url=server.url)
+        with pytest.raises(MalformedStream, match=r"no signed URL.*Welcome"):
+            await engine.open(Patter().agent(engine=engine), ())
 
 
 def test_it_needs_a_key_and_an_agent(monkeypatch: pytest.MonkeyPatch) -> None:
