@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from patter_nb.errors import AllProvidersFailed, PatterError, RateLimitError, TruncatedStream
 from patter_nb.llm.base import LLMChunk, Message
+from patter_nb.stt.base import Word
 
 Stage: TypeAlias = Literal["vad", "stt", "llm", "engine", "tool", "tts", "guardrail", "hook", "transform", "transport", "session"]
 TurnSource: TypeAlias = Literal["speech", "typed", "say", "greeting"]
@@ -20,6 +21,9 @@ TurnStatus: TypeAlias = Literal["running", "completed", "interrupted", "failed",
 ToolStatus: TypeAlias = Literal["running", "completed", "failed", "cancelled"]
 SentenceKind: TypeAlias = Literal["answer", "filler", "apology"]
 SessionState: TypeAlias = Literal["starting", "ready", "listening", "thinking", "calling", "speaking", "paused", "stopped"]
+
+
+_MAY_BE_LEFT_OUT: Mapping[str, bool] = {"left_out_when_empty": True}
 
 
 class Body:
@@ -140,11 +144,12 @@ class TranscriptPartial(Body):
 
 @dataclass(frozen=True, slots=True)
 class TranscriptFinal(Body):
-    """Words that stand."""
+    """Words that stand. `words` has them one by one where the provider says where they were: ms of the person's sound."""
 
     type: ClassVar[str] = "transcript_final"
     text: str
     confidence: float | None = None
+    words: tuple[Word, ...] = field(default=(), metadata=_MAY_BE_LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,8 +384,9 @@ class Event:
 
 
 def body_to_dict(body: Body) -> dict[str, Any]:
-    """The fields of an event's body as plain JSON values."""
-    return {f.name: _plain(getattr(body, f.name)) for f in fields(body)}  # type: ignore[arg-type]  # every body is a dataclass
+    """The fields of an event's body as plain JSON values; a `Word` is an object of its own fields, without those that are None."""
+    told = fields(body)  # type: ignore[arg-type]  # every body is a dataclass
+    return {f.name: _plain(value) for f in told if (value := getattr(body, f.name)) or not f.metadata.get("left_out_when_empty")}
 
 
 def error_to_dict(error: PatterError) -> dict[str, Any]:
@@ -403,6 +409,8 @@ def _plain(value: object) -> Any:
             return value
         case LLMChunk():
             return _plain(value.to_dict())
+        case Word():
+            return {f.name: part for f in fields(value) if (part := getattr(value, f.name)) is not None}
         case PatterError():
             return error_to_dict(value)
         case BaseException():

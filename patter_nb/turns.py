@@ -30,9 +30,11 @@ from patter_nb.events import (
     TurnStarted,
     TurnStatus,
     TurnWords,
+    UtteranceDropped,
 )
 from patter_nb.llm.base import ChunkType, LLMChunk, Message
 from patter_nb.pricing import Prices
+from patter_nb.stt.base import Word
 
 RUNS_HERE = frozenset(("local", "scripted"))
 """Providers that are free also where one that costs might have answered in their place."""
@@ -130,6 +132,8 @@ class Turn:
     heard_text: str = ""
     heard_ms: float | None = None
     """How long the agent's voice was heard, None where nothing sounded."""
+    words: tuple[Word, ...] = ()
+    """What the person said, word by word, in ms of `session.audio.heard`; empty where speech-to-text does not say where words were."""
     tool_calls: list[ToolCall] = field(default_factory=list)
     requests: list[LLMRequest] = field(default_factory=list)
     latency: dict[str, float] = field(default_factory=dict)
@@ -195,6 +199,7 @@ class Turns(Sequence[Turn]):
         self._prices = Prices() if prices is None else prices
         self._turns: dict[int, Turn] = {}
         self._voice: dict[str, float] = {}
+        self._words: tuple[Word, ...] = ()
         self._rate: int | None = None
         self._sounds_from = 0
 
@@ -204,17 +209,17 @@ class Turns(Sequence[Turn]):
         if isinstance(body, SessionStarted):
             self._rate = body.sample_rate
             return
-        if isinstance(body, SpeechStopped):
-            self._voice = {"last_voice": now - body.silence_ms / 1000}
-            return
-        if isinstance(body, TranscriptFinal):
-            self._voice["words"] = now
+        if isinstance(body, (SpeechStopped, TranscriptFinal, UtteranceDropped)):
+            self._fold_person(body, now)
             return
         if event.turn is None:
             return
         if isinstance(body, TurnStarted):
             turn = self._turns[event.turn] = Turn(event.turn, body.source, body.text)
-            turn._marks |= {"turn": now, **(self._voice if body.source == "speech" else {})}
+            if body.source == "speech":
+                turn._marks |= self._voice
+                turn.words, self._words = self._words, ()
+            turn._marks["turn"] = now
             _measure(turn, "endpointing", "last_voice", now)
             if "words" in turn._marks:
                 _measure(turn, "stt", "last_voice", turn._marks["words"])
@@ -226,6 +231,16 @@ class Turns(Sequence[Turn]):
             self._fold_model(turn, body, now)
         else:
             self._fold_speech(turn, body, now)
+
+    def _fold_person(self, body: SpeechStopped | TranscriptFinal | UtteranceDropped, now: float) -> None:
+        match body:
+            case SpeechStopped():
+                self._voice = {"last_voice": now - body.silence_ms / 1000}
+            case TranscriptFinal():
+                self._voice["words"] = now
+                self._words += body.words
+            case UtteranceDropped():
+                self._words = ()
 
     def _fold_model(self, turn: Turn, body: LLMRequested | LLMChunked | ToolCalled | ToolEnded, now: float) -> None:
         match body:

@@ -34,6 +34,7 @@ from patter_nb.log import Log
 from patter_nb.step import State, step
 from patter_nb.step.inputs import FrameHeard, Input
 from patter_nb.step.scene import Happened
+from patter_nb.stt.base import Word
 from patter_nb.testing import Call, RecordedVAD, ScriptedLLM, ScriptedSTT, ScriptedTTS
 
 
@@ -69,7 +70,7 @@ async def test_a_whole_conversation_is_written_and_read_again(tmp_path: Path) ->
     assert {row["type"] for row in rows} <= set(EVENT_TYPES)
     for row, event in zip(rows, session.events, strict=True):
         fields = EVENT_TYPES[row["type"]].__dataclass_fields__  # type: ignore[attr-defined]  # every body is a dataclass
-        assert set(row) == {"seq", "t_ms", "wall_s", "epoch", "turn", "type", *fields}
+        assert set(row) == {"seq", "t_ms", "wall_s", "epoch", "turn", "type", *fields} - {"words"}, "no times of words were told"
         assert row == json.loads(json.dumps(event.to_dict()))
     failed = next(row for row in rows if row["type"] == "stage_failed")
     assert failed["error"] == {"type": "ServerError", "message": "down", "status": 500}
@@ -77,6 +78,18 @@ async def test_a_whole_conversation_is_written_and_read_again(tmp_path: Path) ->
         row["type"] for row in rows
     }
     assert "Köln" in path.read_text("utf-8"), "people read it too"
+
+
+def test_words_and_their_times_are_written_and_read_again() -> None:
+    log, target = Log(16_000), io.StringIO()
+    words = (Word("It", 20.0625, 1 / 3, 0.9), Word("is", 0.0), Word(""), Word("☀", 1e6, 2e6, 0.0))
+    log.append(Happened(None, 1, TranscriptFinal("It is ☀", 0.5, words)), 0.0, 0.0)
+    log.append(Happened(None, 1, TranscriptFinal("It is")), 0.0, 0.0)
+    log.write(target)
+    first, second = map(json.loads, target.getvalue().splitlines())
+    assert tuple(Word(**word) for word in first["words"]) == words
+    assert first["words"][1:3] == [{"text": "is", "start_ms": 0.0}, {"text": ""}], "what was not told is not there"
+    assert "words" not in second
 
 
 def log_of(*contents: str) -> Log:

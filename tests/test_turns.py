@@ -29,8 +29,10 @@ from patter_nb.events import (
     TurnHeard,
     TurnOffered,
     TurnStarted,
+    UtteranceDropped,
 )
 from patter_nb.llm.base import LLMChunk
+from patter_nb.stt.base import Word
 from patter_nb.testing import Call, ScriptedLLM
 from patter_nb.turns import ToolCall, Turn, Turns, parsed_arguments
 
@@ -71,6 +73,25 @@ SPOKEN: list[tuple[float, int | None, Body]] = [
     (12.5, 1, PlaybackStarted(0)),
     (13.0, 1, TurnHeard("Sunny!")),
 ]
+
+
+def test_a_turn_has_the_words_that_made_it_and_their_times() -> None:
+    it, rains, cough, now, typed = (Word(text, at) for at, text in enumerate(("It", "rains.", "Hm.", "Now?", "on")))
+    turns = fold(
+        [
+            (1.0, None, TranscriptFinal("It", None, (it,))),
+            (2.0, None, TranscriptFinal("rains.", None, (rains,))),
+            (2.5, 1, TurnStarted("speech", "It rains.")),
+            (3.0, 1, TranscriptFinal("Hm.", None, (cough,))),
+            (3.1, 1, UtteranceDropped("Hm.", "it came too late")),
+            (4.0, None, TranscriptFinal("Now?", None, (now,))),
+            (4.1, 2, TurnStarted("typed", "typed while they spoke")),
+            (4.2, 2, TranscriptFinal("on", None, (typed,))),
+            (4.3, 3, TurnStarted("speech", "Now? on")),
+            (5.0, 4, TurnStarted("speech", "without times")),
+        ]
+    )
+    assert [turn.words for turn in turns] == [(it, rains), (), (now, typed), ()]
 
 
 def test_a_spoken_turn_with_its_latencies() -> None:

@@ -161,7 +161,10 @@ def _talk(turn: Turn, room: Room) -> Html:
     notes = [tag("div", tag("small", note, cls=mood)) for note in _notes(turn)]
     rows = []
     if turn.user_text:
-        rows.append(_row("you", foreign(turn.user_text, room.line), *(notes if turn.status == "offered" else ())))
+        words = foreign(turn.user_text, room.line)
+        if turn.words:
+            words = tag("span", words, title=line(_when(turn), room.line))
+        rows.append(_row("you", words, *(notes if turn.status == "offered" else ())))
     if turn.tool_calls:
         cards = [room.call(call, room.value) for call in turn.tool_calls[: room.calls]]
         rows.append(_row("tools", *cards, left_out(len(turn.tool_calls) - len(cards), "calls")))
@@ -171,6 +174,12 @@ def _talk(turn: Turn, room: Room) -> Html:
         rows.append(_row("agent", *notes))
     failed = [error_card(turn.error, room=room.line // 2)] if turn.error is not None else []
     return join(tag("dl", *rows, cls="talk"), *failed)
+
+
+def _when(turn: Turn) -> str:
+    """When each word began, in seconds of the session's sound."""
+    timed = ((word.text, word.start_ms) for word in turn.words if word.start_ms is not None)
+    return " ".join(f"{start_ms / 1000:.2f} {text}" for text, start_ms in timed)
 
 
 def _row(who: str, *what: str) -> Html:

@@ -121,7 +121,7 @@ def transcript(s: Scene, given: Transcript) -> None:
     if isinstance(s.state.utterance, Silent) or s.state.forgotten:
         _unwanted(s, given)
         return
-    s.log(TranscriptFinal(given.text, given.confidence) if given.is_final else TranscriptPartial(given.text))
+    s.log(TranscriptFinal(given.text, given.confidence, given.words) if given.is_final else TranscriptPartial(given.text))
     if speakable(given.text) and s.state.answer is not None:
         interrupt(s)
     elif given.is_final and isinstance(s.state.ear, Pausing):
@@ -139,7 +139,7 @@ def _unwanted(s: Scene, given: Transcript) -> None:
     if given.is_final and s.state.forgotten:
         s.change(forgotten=s.state.forgotten - 1)
     if given.is_final and speakable(given.text):
-        s.log(TranscriptFinal(given.text, given.confidence))
+        s.log(TranscriptFinal(given.text, given.confidence, given.words))
         s.log(UtteranceDropped(given.text, "speech-to-text sent it after the utterance was over"))
     else:
         s.change(dropped=s.state.dropped + 1)

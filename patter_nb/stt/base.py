@@ -11,7 +11,10 @@ from patter_nb.audio.frames import AudioFormat, Frame
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word and where it was said, in milliseconds from the first frame pushed since `open` (None: the provider does not say)."""
+    """One word and where it was said, in milliseconds on the clock of `Frame.capture_ms` (None: the provider does not say).
+
+    In a session that is its own sound: 16 samples of `session.audio.heard` are one millisecond.
+    """
 
     text: str
     start_ms: float | None = None

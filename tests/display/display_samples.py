@@ -36,6 +36,7 @@ from patter_nb.events import (
 from patter_nb.llm.base import LLMChunk
 from patter_nb.log import Log
 from patter_nb.step.scene import Happened
+from patter_nb.stt.base import Word
 from patter_nb.tools.tool import tool
 from patter_nb.turns import Turn, Turns
 
@@ -170,6 +171,11 @@ WEATHER_WORDS = [
 ]
 
 
+def timed(words: str) -> tuple[Word, ...]:
+    """Each word at 110 ms from the one before it."""
+    return tuple(Word(word, number * 110.0, number * 110.0 + 90) for number, word in enumerate(words.split()))
+
+
 def weather(number: int = 1, at: float = 1.0) -> list[Told]:
     """A spoken turn with two tools, interrupted after 2.1 s."""
     call = LLMChunk("tool_call", index=0, id="a", name="get_weather")
@@ -179,7 +185,7 @@ def weather(number: int = 1, at: float = 1.0) -> list[Told]:
     return [
         (at - 1.0, None, SpeechStarted(0)),
         (at + 0.2, None, SpeechStopped(16_000, 200)),
-        (at + 0.32, None, TranscriptFinal(words)),
+        (at + 0.32, None, TranscriptFinal(words, 0.97, timed(words))),
         (at + 0.5, number, TurnStarted("speech", words)),
         asked(number, at + 0.51, words),
         *((at + 0.74 + i * 0.01, number, LLMChunked(1, chunk)) for i, chunk in enumerate((call, part, rest))),
@@ -261,6 +267,7 @@ def hostile(number: int = 5, at: float = 30.0) -> list[Told]:
     words = "<script>alert(1)</script> \u202egnp.exe \x1b[31mred\x00 <img src=x onerror=alert(1)> \ud800"
     answer = "الطقس مشمس في باريس اليوم. درجة الحرارة ثماني عشرة."
     return [
+        (at, None, TranscriptFinal(words, None, timed(words))),
         (at, number, TurnStarted("speech", words)),
         asked(number, at, words, by=("<b>acme", '"><script>', False)),
         (at + 0.1, number, ToolCalled("d", "</div><script>", '{"q": "</code></details><style>*{display:none}</style>"}')),

@@ -33,7 +33,7 @@ SAFE_TAGS = {
 }
 SAFE_ATTRIBUTES = {
     *("class", "role", "colspan", "style", "aria-label", "viewbox", "height", "width", "x", "d", "fill"),
-    *("stroke", "stroke-width", "stroke-dasharray", "preserveaspectratio"),
+    *("stroke", "stroke-width", "stroke-dasharray", "preserveaspectratio", "title"),
 }
 
 
@@ -206,6 +206,12 @@ def test_heard_is_ink_and_never_heard_is_struck() -> None:
     turn = samples.only(samples.weather())
     assert "in Paris. Your timer <s>is running for ten minutes.</s>" in page(turn)
     assert "in Paris. Your timer [not heard: is running for ten minutes.]" in mimebundle(turn)["text/plain"]
+
+
+def test_the_persons_words_tell_when_they_were_said() -> None:
+    shown = page(samples.only(samples.weather()))
+    assert 'title="0.00 What&#x27;s 0.11 the 0.22 weather' in shown
+    assert "title" not in page(samples.only(samples.typed()))
 
 
 def test_interruption_says_after_how_much() -> None:

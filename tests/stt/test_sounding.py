@@ -43,15 +43,14 @@ def frame(seq: int, samples: int = 320) -> Frame:
 
 
 def test_a_place_in_the_sound_is_found_on_the_capture_clock() -> None:
-    timeline = Timeline(None, 16_000)
+    timeline = Timeline(16_000)
     for seq in (*range(10, 15), *range(40, 45)):
         timeline.push(frame(seq))
-    assert timeline.origin_ms == 200.0
-    assert [timeline.captured_ms(ms) for ms in (0, 50, 99, 100, 150, 200)] == [0, 50, 99, 600, 650, 700]
+    assert [timeline.captured_ms(ms) for ms in (0, 50, 99, 100, 150, 200)] == [200, 250, 299, 800, 850, 900]
 
 
 def test_silence_that_nobody_captured_moves_nothing() -> None:
-    timeline = Timeline(None, 16_000)
+    timeline = Timeline(16_000)
     timeline.push(frame(0))
     timeline.pad(80)
     timeline.push(frame(1))
@@ -59,14 +58,21 @@ def test_silence_that_nobody_captured_moves_nothing() -> None:
     assert timeline.captured_ms(110) == 30.0
 
 
-def test_a_new_connection_goes_on_from_the_same_origin() -> None:
-    timeline = Timeline(1000.0, 16_000)
+def test_a_new_connection_is_on_the_same_clock() -> None:
+    timeline = Timeline(16_000)
     timeline.push(frame(100))
-    assert timeline.captured_ms(5) == 1005.0
+    assert timeline.captured_ms(5) == 2005.0
+
+
+def test_a_vendors_seconds_leave_no_tail_of_nines_and_no_sample_out() -> None:
+    timeline = Timeline(16_000)
+    timeline.push(frame(1))
+    (word,) = timeline.placed([Word("it", 0.0023125 * 1000, 0.57 * 1000)])
+    assert (word.start_ms, word.stop_ms) == (22.3125, 590.0)
 
 
 def test_a_word_keeps_its_length_and_may_have_no_time() -> None:
-    timeline = Timeline(None, 16_000)
+    timeline = Timeline(16_000)
     for seq in (0, 1, 50):
         timeline.push(frame(seq))
     words = (Word("across", 30.0, 50.0, 0.5), Word("untimed"), Word("endless", 41.0))

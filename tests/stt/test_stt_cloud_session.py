@@ -17,9 +17,10 @@ from patter_nb.audio.wav import read_wav
 from patter_nb.errors import AuthenticationError, TruncatedStream
 from patter_nb.events import StageFailed, TranscriptFinal, TranscriptPartial
 from patter_nb.patter import Patter
+from patter_nb.pipeline.listener import PREROLL_MS
 from patter_nb.session import Session
 from patter_nb.testing import RecordedVAD, ScriptedLLM, ScriptedTTS
-from patter_nb.testing.wire.speech_script import Fault, Said
+from patter_nb.testing.wire.speech_script import LONG_MS, WORD_MS, Fault, Said
 from patter_nb.testing.wire.speech_sockets import SpeechServer
 from patter_nb.transports.wav import WavTransport
 
@@ -62,6 +63,27 @@ async def test_a_spoken_question_is_answered(vendor: Vendor) -> None:
             (call,) = server.calls
             if vendor.rate == rate:
                 assert np.array_equal(np.trim_zeros(call.audio), np.trim_zeros(pcm))
+
+
+async def test_words_are_in_the_log_where_they_lie_in_the_sound() -> None:
+    """To the sample: at a word's time what was heard is, bit for bit, what the vendor got at the word's time on its own clock."""
+    noise = np.random.default_rng(1).integers(-9000, 9000, 10 * 16_000, dtype=np.int16)
+    transport = WavTransport((noise, 16_000), paced=False)
+    with ScriptedLLM(["One.", "Two."]) as llm:
+        async with SpeechServer(["good morning", "but how is it at night"]) as server:
+            async with talking(transport=transport, stt=DEEPGRAM.stt(server), llm=llm, vad=RecordedVAD.speaking(FIRST, SECOND)) as session:
+                await session.wait()
+        (call,) = server.calls
+        heard, finals = np.asarray(session.audio.heard), bodies(session, TranscriptFinal)
+        assert [turn.words for turn in session.turns] == [final.words for final in finals]
+        assert [[word.text for word in final.words] for final in finals] == [["good", "morning"], "but how is it at night".split()]
+        assert FIRST[0] - PREROLL_MS < finals[0].words[0].start_ms < FIRST[1]
+        assert SECOND[0] < finals[1].words[-1].start_ms < SECOND[1], "across what was not sent"
+        for final in finals:
+            starts = [round(word.start_ms * 16) for word in final.words]
+            there = [call.audio.tobytes().find(heard[start : start + 320].tobytes()) / 32 for start in starts]
+            assert np.diff(there).tolist() == [WORD_MS] * (len(there) - 1)
+            assert [word.stop_ms - word.start_ms for word in final.words] == [LONG_MS] * len(there)
 
 
 async def test_ears_are_changed_in_a_live_session() -> None:

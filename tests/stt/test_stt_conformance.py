@@ -130,10 +130,10 @@ async def test_words_have_their_time_on_the_capture_clock(vendor: Vendor) -> Non
         await heard.push(1000, first=225)
         await heard.stt.finalize()
         second = await heard.final(2)
-    assert [(word.text, word.start_ms, word.stop_ms) for word in first.words] == [("good", 100, 350), ("morning", 400, 650)]
+    assert [(word.text, word.start_ms, word.stop_ms) for word in first.words] == [("good", 2100, 2350), ("morning", 2400, 2650)]
     padded = 40 if vendor.name == "assemblyai" else 0
     assert [word.text for word in second.words] == ["good", "night"]
-    assert [word.start_ms for word in second.words] == pytest.approx([2600 - padded, 2900 - padded], abs=padded)
+    assert [word.start_ms for word in second.words] == pytest.approx([4600 - padded, 4900 - padded], abs=padded)
     for word in (*first.words, *second.words):
         assert word.confidence == (0.9 if vendor.confidence else None)
 
@@ -257,7 +257,7 @@ async def test_after_its_session_it_serves_the_next(vendor: Vendor) -> None:
             await heard.stt.finalize()
             final = await heard.final()
             assert final.text == "second"
-            assert [word.start_ms for word in final.words] == ([100] if vendor.times else [])
+            assert [word.start_ms for word in final.words] == ([240] if vendor.times else [])
         assert len(server.calls) == 2
     gc.collect()  # a connection that was left open warns
 

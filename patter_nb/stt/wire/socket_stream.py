@@ -58,7 +58,6 @@ class SocketStream(Stream):
         self._stt = stt
         self._clock = stt.clock
         self._rate = rate
-        self._origin_ms: float | None = None
         self._heard = deque([Utterance(stt.joint)])
         self._shown, self._unheard = "", 0
         self._pushed_at_ms = self._clock.now_ms()
@@ -73,7 +72,6 @@ class SocketStream(Stream):
         line = self._line or self._connect()
         self._pushed_at_ms = self._clock.now_ms()
         line.timeline.push(frame)
-        self._origin_ms = line.timeline.origin_ms
         self._heard[-1].pushed = True
         for piece in line.pieces.push(frame.pcm):
             line.outbox.put_nowait((self._stt.sound(piece), None))
@@ -99,7 +97,7 @@ class SocketStream(Stream):
     def _connect(self, link: Link | None = None) -> _Line:
         stt = self._stt
         pieces = Pieces(self._rate, stt.sample_rate, piece_ms=stt.piece_ms, shortest_ms=stt.shortest_ms)
-        self._line = line = _Line(pieces, Timeline(self._origin_ms, self._rate))
+        self._line = line = _Line(pieces, Timeline(self._rate))
         for message in stt.greeting():
             line.outbox.put_nowait((message, None))
         self._spawn(self._serve(line, link), f"{stt.provider} in")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from patter_nb.audio.resampling import Resampler
 from patter_nb.stt.base import Word
 
 __all__ = ["Pieces", "Timeline"]
+
+DIGITS: Final = 4
+"""Of a millisecond: a sample at 16 kHz is 0.0625 ms. Vendors tell seconds, whose thousandfold has a tail of nines."""
 
 
 class Pieces:
@@ -57,21 +61,18 @@ def _bytes(pcm: Pcm) -> bytes:
 class Timeline:
     """Between the sound of one connection and the capture clock: frames are pushed only while someone speaks, so the two drift apart.
 
-    `origin_ms` is when the first frame since `open` was captured, None: it is the first one here. `rate` is that of the frames, in Hz.
+    `rate` is that of the frames, in Hz.
     """
 
-    def __init__(self, origin_ms: float | None, rate: int) -> None:
+    def __init__(self, rate: int) -> None:
         self.sent_ms = 0.0
-        self.origin_ms = origin_ms
         self._rate = rate
         self._sent: list[float] = []
         self._offsets: list[float] = []
 
     def push(self, frame: Frame) -> None:
         """A frame follows in the sound."""
-        if self.origin_ms is None:
-            self.origin_ms = frame.capture_ms
-        offset = frame.capture_ms - self.origin_ms - self.sent_ms
+        offset = frame.capture_ms - self.sent_ms
         if not self._offsets or abs(offset - self._offsets[-1]) > 0.5:
             self._sent.append(self.sent_ms)
             self._offsets.append(offset)
@@ -82,16 +83,17 @@ class Timeline:
         self.sent_ms += ms
 
     def placed(self, words: Iterable[Word]) -> tuple[Word, ...]:
-        """Words whose times are in this sound, with times by the capture clock; their lengths are kept."""
+        """Words whose times are in this sound, with times by the capture clock, to a fraction of a sample; their lengths are kept."""
         return tuple(self._placed(word) for word in words)
 
     def _placed(self, word: Word) -> Word:
         if word.start_ms is None:
             return word
         start = self.captured_ms(word.start_ms)
-        return replace(word, start_ms=start, stop_ms=None if word.stop_ms is None else start + word.stop_ms - word.start_ms)
+        stop = None if word.stop_ms is None else round(start + word.stop_ms - word.start_ms, DIGITS)
+        return replace(word, start_ms=round(start, DIGITS), stop_ms=stop)
 
     def captured_ms(self, sent_ms: float) -> float:
-        """Milliseconds from the first frame pushed since `open`, by the capture clock, for a place in the sound."""
+        """Milliseconds by the capture clock for a place in the sound."""
         place = max(0, bisect_right(self._sent, sent_ms + 0.5) - 1)
         return sent_ms + self._offsets[place] if self._offsets else sent_ms

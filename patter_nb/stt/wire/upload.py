@@ -51,18 +51,16 @@ class UploadStream(Stream):
         super().__init__()
         self._stt, self._rate = stt, rate
         self._url, self._headers, self._fields, self._read = url, headers, fields, read
-        self._origin_ms: float | None = None
         self._last: asyncio.Task[None] | None = None
         self._recover()
 
     def _recover(self) -> None:
         self._pcm: list[Pcm] = []
-        self._timeline = Timeline(self._origin_ms, self._rate)
+        self._timeline = Timeline(self._rate)
 
     def push(self, frame: Frame) -> None:
         if not self._deaf and len(frame.pcm):
             self._timeline.push(frame)
-            self._origin_ms = self._timeline.origin_ms
             self._pcm.append(frame.pcm)
 
     def finalize(self) -> None:

@@ -47,7 +47,7 @@ class VendorSTT(ABC):
     connection; the rest of the utterance that failed is dropped. What was heard of it stands in the error's message, and as
     `partial_text` in the `TruncatedStream` that a broken connection is; it is given as no final, because half a sentence answered is
     worse than one asked for again.
-    Word times are milliseconds on the capture clock from the first frame pushed since `open`.
+    Word times are milliseconds on the capture clock, as `Frame.capture_ms`.
     Raises `PatterConfigError` where there is no key, `TypeError` for an unknown keyword.
     """
 
