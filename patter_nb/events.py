@@ -214,7 +214,10 @@ class GuardrailHit(Body):
 
 @dataclass(frozen=True, slots=True)
 class LLMRequested(Body):
-    """The language model was asked: `messages` of this turn, after `carried` messages of system prompt and history."""
+    """The language model was asked: `messages` of this turn, after `carried` messages of system prompt and history.
+
+    `stage` tells whether it is a model or an engine; `piece` that an engine is only to say this piece of the answer.
+    """
 
     type: ClassVar[str] = "llm_requested"
     round: int
@@ -224,15 +227,43 @@ class LLMRequested(Body):
     tools: tuple[str, ...]
     carried: int
     messages: tuple[Message, ...]
+    stage: Literal["llm", "engine"] = "llm"
+    piece: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LLMChunked(Body):
-    """One chunk of the language model's answer."""
+    """One chunk of the language model's answer. An engine's usage may come when its turn is over; of a `piece` it is all that is kept."""
 
     type: ClassVar[str] = "llm_chunk"
     round: int
     chunk: LLMChunk
+    piece: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechUsed(Body):
+    """What was sent to speech to text, or to a voice, as vendors count it, whatever became of it; a field is None where it does not apply.
+
+    stage        "stt", "tts", or "engine" for an answer of an engine that nobody had wanted
+    costs        whether its provider charges for it
+    seconds      of sound: sent to speech to text, made by a voice
+    characters   that a voice was given to speak
+    tokens       the vendor's own count, where it tells one
+    tariff       what prices go by, where that is not the model's name
+
+    What was heard comes before its turn has begun: then it is of the turn in which it was said, or of none.
+    """
+
+    type: ClassVar[str] = "speech_used"
+    stage: Literal["stt", "tts", "engine"]
+    provider: str
+    model: str | None
+    costs: bool
+    seconds: float | None = None
+    characters: int | None = None
+    tokens: LLMChunk | None = None
+    tariff: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

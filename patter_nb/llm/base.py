@@ -185,3 +185,8 @@ def name_of(llm: object) -> tuple[str, str | None]:
     provider = getattr(llm, "provider", None)  # a foreign type: our own providers all have both
     model = getattr(llm, "model", None)
     return (provider if isinstance(provider, str) else type(llm).__name__, model if isinstance(model, str) else None)
+
+
+def costs_of(part: object) -> bool:
+    """Whether a provider of any stage charges for what it does. One of one's own may not say; then it may cost."""
+    return bool(getattr(part, "costs", True))  # a foreign type, as above

@@ -13,6 +13,7 @@ from patter_nb.step import answering, calling, engaging, failing, hearing, speak
 from patter_nb.step.effects import Effect, Shutdown
 from patter_nb.step.inputs import (
     AudioMade,
+    Booked,
     ChunkArrived,
     Due,
     EngineAnswers,
@@ -148,6 +149,8 @@ def _react(s: Scene, given: Input) -> None:  # noqa: C901, PLR0912, PLR0915  # o
             swapping.swap(s, given)
         case Failure():
             _failed(s, given)
+        case Booked(body, turn):
+            s.log(body, turn=turn)
         case Due():
             timers.fire(s, given)
         case Start():

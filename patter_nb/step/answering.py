@@ -6,6 +6,7 @@ Every way out (complete, interrupted, failed, swapped) passes through `_settle`,
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from patter_nb.agent import Agent
 from patter_nb.errors import MalformedStream, PatterError
@@ -19,7 +20,7 @@ from patter_nb.events import (
     TurnStarted,
     UtteranceDropped,
 )
-from patter_nb.llm.base import Message, name_of
+from patter_nb.llm.base import Message, costs_of, name_of
 from patter_nb.llm.rounds import (
     MAX_ROUNDS,
     Round,
@@ -159,8 +160,8 @@ def ask(s: Scene, number: int, *, said: str = "") -> None:
     with_tools = number < MAX_ROUNDS
     names = tuple(tool.name for tool in s.state.agent.tools) if with_tools else ()
     carried = max(len(s.answer.base) - len(s.answer.user), 0)
-    costs = bool(getattr(llm, "costs", True))  # a provider of one's own may not say; then it may cost
-    s.log(LLMRequested(number, provider, model, costs, names, carried, messages[carried:]))
+    stage: Literal["llm", "engine"] = "llm" if s.state.agent.engine is None else "engine"
+    s.log(LLMRequested(number, provider, model, costs_of(llm), names, carried, messages[carried:], stage))
     s.change_answer(work=Asking(Round(number, said and f"{said} "), s.now_ms), draft=SentenceState())
     s.do(AskLLM(s.state.epoch, s.answer.turn, number, messages, with_tools))
 

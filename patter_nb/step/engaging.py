@@ -23,7 +23,7 @@ from patter_nb.events import (
     TurnWords,
     UtteranceDropped,
 )
-from patter_nb.llm.base import Message, name_of
+from patter_nb.llm.base import Message, costs_of, name_of
 from patter_nb.llm.rounds import Round
 from patter_nb.pipeline.sentences import speakable
 from patter_nb.step import answering, failing
@@ -103,8 +103,8 @@ def answers(s: Scene, given: EngineAnswers) -> None:
     s.log(TurnStarted("speech", text))
     agent = s.state.agent
     provider, model = name_of(agent.engine)
-    costs = bool(getattr(agent.engine, "costs", True))  # an engine of one's own may not say; then it may cost
-    s.log(LLMRequested(1, provider, model, costs, tuple(tool.name for tool in agent.tools), len(s.state.history), ()))
+    tools = tuple(tool.name for tool in agent.tools)
+    s.log(LLMRequested(1, provider, model, costs_of(agent.engine), tools, len(s.state.history), (), "engine"))
     s.do(Follow(given.id, s.state.epoch, turn, 1))
 
 

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from patter_nb.agent import Agent
 from patter_nb.audio.frames import BrowserSpeech, Pcm
 from patter_nb.errors import PatterError
-from patter_nb.events import GuardrailHit, Stage, ToolStatus
+from patter_nb.events import GuardrailHit, LLMChunked, LLMRequested, SpeechUsed, Stage, ToolStatus
 from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.stt.base import Transcript
 from patter_nb.transports.base import Accept, Audience, HungUp, LocalPause, Muted, Played, Typed
@@ -176,6 +176,17 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Booked:
+    """What was asked of a vendor or used there, as it is to be logged. It is paid for, so it is never too late.
+
+    `turn` None: of the running one, if any.
+    """
+
+    body: SpeechUsed | LLMRequested | LLMChunked
+    turn: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """The session's earliest timer fell due."""
 
@@ -216,6 +227,7 @@ Input: TypeAlias = (
     | EngineBlocked
     | Swap
     | Failure
+    | Booked
     | Due
     | Stop
 )
