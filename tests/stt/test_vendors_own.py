@@ -115,7 +115,7 @@ async def test_every_message_to_openai_is_one_of_its_own_types(options: dict[str
 async def test_what_an_upload_asks() -> None:
     call = await asked(WHISPER, prompt="Names: Ada")
     told = {"model": "whisper-1", "language": "en", "prompt": "Names: Ada", "response_format": "verbose_json"}
-    assert call.query == told | {"timestamp_granularities[]": "word"}
+    assert call.query == told | {"timestamp_granularities[]": "segment"}  # and "word" before it
     assert (call.rate, call.ms) == (16_000, 600)
 
 

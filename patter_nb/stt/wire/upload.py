@@ -10,7 +10,7 @@ import io
 import json
 import logging
 import wave
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ class UploadStream(Stream):
         *,
         url: str,
         headers: Mapping[str, str],
-        fields: Mapping[str, str],
+        fields: Sequence[tuple[str, str]],
         read: Callable[[Mapping[str, Any]], Transcript],
     ) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class UploadStream(Stream):
 
     async def _ask(self, body: bytes) -> Transcript:
         stt, shared = self._stt, pool()
-        form = aiohttp.FormData(self._fields)
+        form = aiohttp.FormData(list(self._fields))
         form.add_field("file", body, filename="speech.wav", content_type="audio/wav")
         patience = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_S, stt.timeout_s), sock_read=stt.timeout_s)
         try:

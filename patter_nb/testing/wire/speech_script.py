@@ -36,7 +36,8 @@ class Said:
     """One utterance: the words of `text`, heard one after another as the sound comes, and the rest of them at `finalize`.
 
     `pauses_after` is after how many words the vendor makes a final of its own, where it does such. `answers` False: it takes the
-    `finalize` for granted, as vendors do that have nothing left to say. `hold` keeps the answer back until it is set.
+    `finalize` for granted, as vendors do that have nothing left to say. `hold` keeps the answer back until it is set. `no_speech` is how
+    probable the vendor finds it that nobody spoke, where it tells.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Said:
     answers: bool = True
     confidence: float = 0.9
     hold: asyncio.Event | None = None
+    no_speech: float = 0.05
 
     @property
     def words(self) -> tuple[str, ...]:

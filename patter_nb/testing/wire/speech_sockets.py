@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import math
 import wave
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -173,8 +174,19 @@ class SpeechServer:
         if (fault := said.fault) is not None:
             return await _broken_upload(request, fault)
         words = [{"word": word.text, "start": word.start_ms / 1000, "end": word.stop_ms / 1000} for word in placed(said, 0.0)]
-        answer = {"task": "transcribe", "language": "english", "duration": call.ms / 1000, "text": said.text, "words": words}
+        answer: dict[str, Any] = {"task": "transcribe", "language": "english", "duration": call.ms / 1000, "text": said.text}
+        asked = form.getall("timestamp_granularities[]", ["segment"])
+        details = {"word": {"words": words}, "segment": {"segments": _segments(said, call)}}
+        for kind in asked:
+            answer |= details[str(kind)]
         return web.json_response(answer)
+
+
+def _segments(said: Said, call: SpeechCall) -> list[dict[str, Any]]:
+    """Whisper's view of an utterance: one segment, none where it wrote nothing."""
+    about = {"id": 0, "seek": 0, "start": 0.0, "end": call.ms / 1000, "text": f" {said.text}", "tokens": [50364]}
+    figures = {"temperature": 0.0, "compression_ratio": 0.9, "avg_logprob": math.log(said.confidence), "no_speech_prob": said.no_speech}
+    return [about | figures] if said.text else []
 
 
 async def _broken_upload(request: web.BaseRequest, fault: Fault) -> web.StreamResponse:
