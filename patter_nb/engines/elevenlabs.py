@@ -15,13 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import aiohttp
-import numpy as np
 
 from patter_nb.audio import mulaw
-from patter_nb.audio.frames import FRAME_MS, SAMPLE_RATE, AudioFormat, Frame, Pcm
+from patter_nb.audio.frames import FRAME_MS, SAMPLE_RATE, AudioFormat, Frame
 from patter_nb.audio.resampling import Resampler
 from patter_nb.engines.base import AnswerBegan, AnswerChunk, AnswerEnded, AnswerSound, EngineEvent, Heard, VoiceBegan, VoiceEnded
 from patter_nb.engines.socket import SocketEngine
+from patter_nb.engines.sound import Sound
 from patter_nb.errors import AudioError, ConnectionFailed, MalformedStream, PatterConfigError, RequestTimeout
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMChunk, Message
@@ -78,7 +78,7 @@ class ElevenLabsConvAI(SocketEngine):
     def _restart(self) -> None:
         self._begun = False
         self._said: tuple[Message, ...] = ()
-        self._output, self._mulaw_out = SAMPLE_RATE, False
+        self._output = SAMPLE_RATE
         self._mulaw_in = False
         self._in = Resampler(SAMPLE_RATE, SAMPLE_RATE)
         self._frames = 0
@@ -87,7 +87,7 @@ class ElevenLabsConvAI(SocketEngine):
         self._answer: str | None = None
         self._interrupted = 0
         self._superseded = False
-        self._odd = b""
+        self._made = Sound(self.source)
 
     def __repr__(self) -> str:
         """Never with the key."""
@@ -189,7 +189,7 @@ class ElevenLabsConvAI(SocketEngine):
         """The vendor has no way to be told: what still comes of this answer is nobody's, until it is told something else."""
 
     async def truncate(self, played_ms: float) -> None:
-        """The vendor keeps what it thinks was heard, and corrects itself."""
+        """The vendor reckons for itself what was heard, and tells that as a correction; the session knows it from who played it."""
 
     # --- from the server
 
@@ -226,7 +226,8 @@ class ElevenLabsConvAI(SocketEngine):
 
     def _formats(self, event: Mapping[str, Any]) -> None:
         spoken, heard = (str(event.get(f"{whose}_audio_format") or "pcm_16000") for whose in ("agent_output", "user_input"))
-        self._mulaw_out, self._output = _format(spoken)
+        is_mulaw, self._output = _format(spoken)
+        self._made = Sound(self.source, is_mulaw=is_mulaw)
         self._mulaw_in, rate = _format(heard)
         self._in = Resampler(SAMPLE_RATE, rate)
 
@@ -240,7 +241,8 @@ class ElevenLabsConvAI(SocketEngine):
         return [AnswerBegan(self._answer, asked)]
 
     def _end(self, reason: str) -> Iterable[EngineEvent]:
-        ended, self._answer, self._odd = self._answer, None, b""
+        ended, self._answer = self._answer, None
+        self._made.clear()
         return () if ended is None else (AnswerEnded(ended, reason),)
 
     def _words(self, text: str) -> Iterable[EngineEvent]:
@@ -254,13 +256,7 @@ class ElevenLabsConvAI(SocketEngine):
     def _sound(self, event: Mapping[str, Any]) -> Iterable[EngineEvent]:
         if self._superseded or int(event.get("event_id") or 0) <= self._interrupted:
             return ()  # of before the interruption
-        sound = self._odd + base64.b64decode(str(event.get("audio_base_64") or ""))
-        if not self._mulaw_out and len(sound) % 2:
-            sound, self._odd = sound[:-1], sound[-1:]
-        else:
-            self._odd = b""
-        pcm: Pcm = mulaw.decode(sound) if self._mulaw_out else np.frombuffer(sound, "<i2").astype(np.int16)
-        begun = self._begin()
+        pcm, begun = self._made.push(str(event.get("audio_base_64") or "")), self._begin()
         assert self._answer is not None
         return (*begun, AnswerSound(self._answer, pcm))
 

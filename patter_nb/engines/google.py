@@ -12,11 +12,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-import numpy as np
-
 from patter_nb.audio.frames import FRAME_MS, SAMPLE_RATE, AudioFormat, Frame
 from patter_nb.engines.base import AnswerBegan, AnswerChunk, AnswerEnded, AnswerSound, EngineEvent, Heard, VoiceBegan, VoiceEnded
 from patter_nb.engines.socket import SocketEngine
+from patter_nb.engines.sound import Sound
 from patter_nb.errors import PatterConfigError
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMChunk, Message
@@ -73,6 +72,7 @@ class GeminiLive(SocketEngine):
         self._asked = 0
         self._answers = 0
         self._answer: str | None = None
+        self._sound = Sound(self.source)
         self._words = ""
         self._calls: dict[str, str] = {}
         self._usage: LLMChunk | None = None
@@ -181,7 +181,7 @@ class GeminiLive(SocketEngine):
         for part in (content.get("modelTurn") or {}).get("parts") or ():
             if data := (part.get("inlineData") or {}).get("data"):
                 yield from self._begin()
-                yield AnswerSound(str(self._answer), np.frombuffer(base64.b64decode(data), "<i2").astype(np.int16))
+                yield AnswerSound(str(self._answer), self._sound.push(str(data)))
         if content.get("turnComplete"):
             yield from self._end("stop")
 
@@ -205,6 +205,7 @@ class GeminiLive(SocketEngine):
             yield VoiceEnded(self._at_ms)
         self._answers += 1
         self._answer = f"answer_{self._answers}"
+        self._sound.clear()
         asked, self._asked = self._asked > 0, max(0, self._asked - 1)
         yield AnswerBegan(self._answer, asked)
 
