@@ -1,4 +1,4 @@
-"""The connection of an engine: one WebSocket that carries JSON.
+"""The connection of an engine: one WebSocket that carries JSON, our own or that of a vendor's client.
 
 An engine's conversation lies at the vendor's side. A socket that drops loses it there, not here: the session opens the engine again, which
 restores what was said.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import aiohttp
 
@@ -22,9 +23,59 @@ from patter_nb.wire.websocket import HandshakeRefused, connected
 if TYPE_CHECKING:
     from patter_nb.agent import Agent
 
-__all__ = ["SocketEngine"]
+__all__ = ["OwnSocket", "Socket", "SocketEngine"]
 
 _ENDS: Final = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+
+
+class Socket(Protocol):
+    """An open WebSocket, whoever opened it."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether either side has ended it, as far as is known here."""
+
+    @property
+    def close_code(self) -> int | None:
+        """What the other side gave as the reason of the end, None where it gave none."""
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        """Send a message as JSON. Where the connection has just dropped it is lost, as whoever receives learns at once."""
+
+    async def receive(self, idle_s: float | None) -> str | bytes | None:
+        """The next message, None where there will be no more. Raises `TimeoutError` where none comes for `idle_s`."""
+
+    async def close(self) -> None:
+        """Say farewell, wait a second for the answer, and let go."""
+
+
+class OwnSocket:
+    """A WebSocket of the loop's pool."""
+
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        self._ws = ws
+
+    @property
+    def closed(self) -> bool:
+        return self._ws.closed
+
+    @property
+    def close_code(self) -> int | None:
+        return self._ws.close_code
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        with suppress(aiohttp.ClientError, ConnectionError):
+            await self._ws.send_str(json.dumps(message, ensure_ascii=False))
+
+    async def receive(self, idle_s: float | None) -> str | bytes | None:
+        while (frame := await self._ws.receive(idle_s)).type not in _ENDS:
+            if frame.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):  # JSON in either
+                data: str | bytes = frame.data
+                return data
+        return None
+
+    async def close(self) -> None:
+        await self._ws.close()
 
 
 class SocketEngine(ABC):
@@ -37,7 +88,7 @@ class SocketEngine(ABC):
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self._ws: aiohttp.ClientWebSocketResponse | None = None
+        self._socket: Socket | None = None
         self._agent: Agent | None = None
         self._left = False
         self.replies: list[Mapping[str, Any]] = []
@@ -57,31 +108,27 @@ class SocketEngine(ABC):
 
     async def open(self, agent: Agent, history: Sequence[Message]) -> None:
         """Connect and begin. Raises `ConnectionFailed`, `AuthenticationError` and whatever else the vendor says."""
-        if self._ws is not None and not self._ws.closed:
+        if self._socket is not None and not self._socket.closed:
             raise PatterConfigError(f"This {type(self).__name__} is open already.", hint="Make one for each session.")
         self._agent, self._left = agent, False
-        await self._connect()
+        try:
+            self._socket = await self.connect()
+        except HandshakeRefused as refused:
+            raise refusal_error(refused.refusal, self.source, retry_after_s=refused.asked_wait_s) from None
         try:
             await self.begin(agent, history)
         except BaseException:
             await self.aclose()
             raise
 
-    async def _connect(self) -> None:
-        url, headers = await self.address()
-        try:
-            self._ws = await connected(url, headers, self.source)
-        except HandshakeRefused as refused:
-            raise refusal_error(refused.refusal, self.source) from None
+    async def connect(self) -> Socket:
+        """A new WebSocket to the vendor. Raises `HandshakeRefused`, or a `PatterError`."""
+        return OwnSocket(await connected(*await self.address(), self.source))
 
     async def send(self, message: Mapping[str, Any]) -> None:
         """Send one message; where the connection has just dropped it is lost, as whoever follows `events` learns at once."""
-        if self._ws is None or self._ws.closed:
-            return
-        try:
-            await self._ws.send_str(json.dumps(message, ensure_ascii=False))
-        except (aiohttp.ClientError, ConnectionError):
-            return
+        if self._socket is not None and not self._socket.closed:
+            await self._socket.send(message)
 
     async def events(self) -> AsyncIterator[EngineEvent]:
         """What the engine does. Ends where this side ended the conversation, raises `ConnectionFailed` where the other did."""
@@ -97,24 +144,22 @@ class SocketEngine(ABC):
 
     async def _messages(self) -> AsyncIterator[Mapping[str, Any] | None]:
         """The messages as they come; None where none has come for `idle_s`."""
-        ws = self._ws
-        assert ws is not None
+        socket = self._socket
+        assert socket is not None
         while True:
             try:
-                frame = await ws.receive(self.idle_s)
+                data = await socket.receive(self.idle_s)
             except TimeoutError:
                 yield None
                 continue
-            if frame.type in _ENDS:
+            if data is None:
                 return
-            if frame.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):  # JSON in either
-                continue
             try:
-                message = json.loads(frame.data)
+                message = json.loads(data)
             except ValueError as error:
-                raise self._malformed(frame.data) from error
+                raise self._malformed(data) from error
             if not isinstance(message, dict):
-                raise self._malformed(frame.data)
+                raise self._malformed(data)
             yield message
 
     def idle(self) -> Iterable[EngineEvent]:
@@ -134,7 +179,8 @@ class SocketEngine(ABC):
         return MalformedStream(told, provider=self.source.provider, model=self.source.model, hint="Is base_url the address of this API?")
 
     def _lost(self) -> ConnectionFailed:
-        why = "" if self._ws is None or self._ws.close_code is None else f" (code {self._ws.close_code})"
+        code = None if self._socket is None else self._socket.close_code
+        why = "" if code is None else f" (code {code})"
         told = f"{self.source.provider} closed the connection{why}."
         hint = "Set the engine again: session.engine = ..., or go on with a pipeline: session.use(engine=None, stt=..., llm=..., tts=...)."
         return ConnectionFailed(told, provider=self.source.provider, model=self.source.model, hint=hint)
@@ -142,5 +188,5 @@ class SocketEngine(ABC):
     async def aclose(self) -> None:
         """End the conversation, and let go of its connection."""
         self._left = True
-        if self._ws is not None:
-            await self._ws.close()
+        if self._socket is not None:
+            await self._socket.close()

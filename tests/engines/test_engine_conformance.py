@@ -52,8 +52,15 @@ def convai(key: str, **fields: Any) -> Engine:
     return ElevenLabsConvAI(key, agent_id="agent-1", **fields)
 
 
+def by_client(key: str, *, base_url: str, **fields: Any) -> Engine:
+    from openai import AsyncOpenAI
+
+    return OpenAIRealtime(client=AsyncOpenAI(api_key=key, base_url=base_url.replace("ws", "http", 1)), **fields)
+
+
 ROWS = {
     "openai": Row(RealtimeServer, OpenAIRealtime),
+    "openai client": Row(RealtimeServer, by_client),
     "elevenlabs": Row(ConvAIServer, convai),
     "google": Row(GeminiLiveServer, GeminiLive),
 }

@@ -43,9 +43,8 @@ class ConvAIServer(EngineServer["Reply", "_Conversation"]):
         odd: bool = False,
         stale: bool = False,
     ) -> None:
-        super().__init__(replies, hears)
+        super().__init__(replies, hears, odd=odd)
         self.audio_format = audio_format
-        self.odd = odd
         self.stale = stale
 
     def routes(self) -> Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
@@ -81,11 +80,16 @@ class _Conversation:
         self._person: Utterance | None = None
         self._speaking: asyncio.Task[None] | None = None
         self._pending = 0
+        self._said = ""
         self._last: dict[str, Any] = {}
 
     async def send(self, kind: str, **event: Any) -> None:
+        await self._tell({"type": kind, f"{kind}_event": event})
+
+    async def _tell(self, message: dict[str, Any]) -> None:
         if not self._ws.closed:
-            await self._ws.send_json({"type": kind, f"{kind}_event": event})
+            self._server.sent.append(message)
+            await self._ws.send_json(message)
 
     async def run(self) -> None:
         try:
@@ -123,7 +127,13 @@ class _Conversation:
     async def _break_off(self) -> None:
         if self._speaking is not None and not self._speaking.done():
             self._speaking.cancel()
-            await self.send("interruption", event_id=next(self._events), reason="user")
+            await self._interrupt()
+
+    async def _interrupt(self) -> None:
+        """Say that what was said is over, and how much of it was heard by the vendor's reckoning."""
+        await self.send("interruption", event_id=next(self._events))
+        told = {"original_agent_response": self._said, "corrected_agent_response": f"{self._said[: len(self._said) // 2]}..."}
+        await self.send("agent_response_correction", **told, event_id=next(self._events))
 
     async def _hear(self) -> None:
         if self._person is None and self._hears and self._ms >= self._hears[0].start_ms:
@@ -131,12 +141,13 @@ class _Conversation:
             if self._speaking is not None and not self._speaking.done():
                 self._speaking.cancel()
             if self._last:
-                await self.send("interruption", event_id=next(self._events), reason="user")
+                await self._interrupt()
                 if self._server.stale:
-                    await self._ws.send_json(self._last)
+                    await self._tell(self._last)
         if self._person is not None and self._ms >= self._person.stop_ms:
             said, self._person = self._person, None
-            await self._ws.send_json({"type": "user_transcript", "user_transcription_event": {"user_transcript": said.text}})
+            transcript = {"user_transcript": said.text, "event_id": next(self._events)}
+            await self._tell({"type": "user_transcript", "user_transcription_event": transcript})
             self._answer()
 
     def _answer(self) -> None:
@@ -153,11 +164,13 @@ class _Conversation:
 
     async def _call(self, calls: Sequence[Call]) -> None:
         for number, call in enumerate(calls):
-            told = {"tool_name": call.name, "tool_call_id": f"tool_{next(self._events)}_{number}", "parameters": call.arguments}
-            await self._ws.send_json({"type": "client_tool_call", "client_tool_call": told})
+            at = next(self._events)
+            told = {"tool_name": call.name, "tool_call_id": f"tool_{at}_{number}", "parameters": call.arguments, "event_id": at}
+            await self._tell({"type": "client_tool_call", "client_tool_call": told})
 
     async def _speak(self, said: Spoken) -> None:
-        await self.send("agent_response", agent_response=said.text)
+        self._said = said.text
+        await self.send("agent_response", agent_response=said.text, event_id=next(self._events))
         kind, _, rate = self._server.audio_format.partition("_")
         pcm = resample(said.sound(), RATE, int(rate))
         sound = mulaw.encode(pcm) if kind == "ulaw" else pcm.astype("<i2").tobytes()
@@ -165,6 +178,6 @@ class _Conversation:
         for at in range(0, len(sound), size):
             block = base64.b64encode(sound[at : at + size]).decode()
             self._last = {"type": "audio", "audio_event": {"audio_base_64": block, "event_id": next(self._events)}}
-            await self._ws.send_json(self._last)
+            await self._tell(self._last)
             if said.paced:
                 await asyncio.sleep(BLOCK_MS / 1000)

@@ -55,16 +55,18 @@ class Spoken:
 class EngineServer(Generic[Reply, Conversation]):
     """A server on 127.0.0.1 that says `replies` in order, and hears `hears` as the sound comes in.
 
-    `received` holds every message of the client, `heard` its sound. Leaving the block raises `AssertionError` for replies that nobody
-    asked for.
+    `received` holds every message of the client, `heard` its sound. With `odd` set, blocks of sound have an odd number of bytes where
+    the sound is longer. Leaving the block raises `AssertionError` for replies that nobody asked for.
     """
 
-    def __init__(self, replies: Iterable[Reply], hears: Iterable[Utterance]) -> None:
+    def __init__(self, replies: Iterable[Reply], hears: Iterable[Utterance], *, odd: bool = False) -> None:
+        self.odd = odd
         self._replies = deque(replies)
         self._hears = deque(hears)
         self._runner: web.AppRunner | None = None
         self.conversations: dict[web.WebSocketResponse, Conversation] = {}
         self.received: list[dict[str, Any]] = []
+        self.sent: list[dict[str, Any]] = []
         self.heard = bytearray()
         self.url = ""
 

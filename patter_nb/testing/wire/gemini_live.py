@@ -73,6 +73,7 @@ class _Conversation:
 
     async def send(self, message: dict[str, Any]) -> None:
         if not self._ws.closed:
+            self._server.sent.append(message)
             await self._ws.send_bytes(json.dumps(message).encode())
 
     async def run(self) -> None:
@@ -129,7 +130,7 @@ class _Conversation:
 
     async def _speak(self, said: Spoken) -> None:
         sound, words = said.sound().astype("<i2").tobytes(), said.text.split(" ")
-        size = max(2, len(sound) // len(words) // 2 * 2)
+        size = max(2, len(sound) // len(words) // 2 * 2) + self._server.odd
         for number, word in enumerate(words):
             block = sound[number * size : (number + 1) * size if number < len(words) - 1 else None]
             data = {"mimeType": f"audio/pcm;rate={RATE}", "data": base64.b64encode(block).decode()}

@@ -97,7 +97,9 @@ class _Conversation:
 
     async def send(self, kind: str, **fields: Any) -> None:
         if not self.ws.closed:
-            await self.ws.send_json({"type": kind, "event_id": self._server.next_id("event"), **fields})
+            message = {"type": kind, "event_id": self._server.next_id("event"), **fields}
+            self._server.sent.append(message)
+            await self.ws.send_json(message)
 
     async def run(self, hears: deque[Utterance]) -> None:
         await self.send("session.created", session={"type": "realtime", "model": self._model})
@@ -127,6 +129,7 @@ class _Conversation:
             case "conversation.item.create":
                 item = {"id": self._server.next_id("item"), **message["item"]}
                 await self.send("conversation.item.added", item=item)
+                await self.send("conversation.item.done", item=item)
             case "response.create":
                 if self._response is not None and not self._response.done():
                     active = "There is a response under way."
@@ -168,7 +171,8 @@ class _Conversation:
             return
         kind = "conversation.item.input_audio_transcription"
         await self.send(f"{kind}.delta", item_id=self._item, content_index=0, delta=said.text)
-        await self.send(f"{kind}.completed", item_id=self._item, content_index=0, transcript=said.text)
+        usage = {"type": "duration", "seconds": (said.stop_ms - said.start_ms) / 1000}
+        await self.send(f"{kind}.completed", item_id=self._item, content_index=0, transcript=said.text, usage=usage)
 
     def _respond(self, asked: dict[str, Any], written: Utterance | None = None) -> None:
         self._response_id = self._server.next_id("resp")
@@ -194,7 +198,9 @@ class _Conversation:
             if isinstance(part, Exception):
                 await self.ws.close(code=WSCloseCode.INTERNAL_ERROR)
                 return
-            item = await (self._call(id, part) if isinstance(part, Call) else self._speak(id, part))
+            where = {"response_id": id, "output_index": len(output)}
+            item = await (self._call(where, part) if isinstance(part, Call) else self._speak(where, part))
+            await self.send("response.output_item.done", **where, item=item)
             output.append(item)
             if written is not None:
                 await self._write_down(written)
@@ -211,11 +217,12 @@ class _Conversation:
         response["status_details"] = {"type": status, "error": error} if error is not None else None
         await self.send("response.done", response=response)
 
-    async def _speak(self, id: str, part: str | Spoken) -> dict[str, Any]:
+    async def _speak(self, where: Mapping[str, Any], part: str | Spoken) -> dict[str, Any]:
         said = Spoken(part) if isinstance(part, str) else part
-        item: dict[str, Any] = {"id": self._server.next_id("item"), "type": "message", "role": "assistant", "status": "in_progress"}
-        where = {"response_id": id, "item_id": item["id"], "output_index": 0, "content_index": 0}
-        await self.send("response.output_item.added", response_id=id, output_index=0, item=item)
+        item: dict[str, Any] = {"id": self._server.next_id("item"), "type": "message", "role": "assistant"}
+        await self.send("response.output_item.added", **where, item={**item, "status": "in_progress", "content": []})
+        where = {**where, "item_id": item["id"], "content_index": 0}
+        await self.send("response.content_part.added", **where, part={"type": "audio", "transcript": ""})
         sound, words = said.sound().astype("<i2").tobytes(), said.text.split(" ")
         size = max(2, len(sound) // max(1, len(words)) // 2 * 2)
         for number, word in enumerate(words):
@@ -225,21 +232,18 @@ class _Conversation:
             await self.send("response.output_audio.delta", **where, delta=base64.b64encode(block).decode())
             if said.paced:
                 await asyncio.sleep(len(block) / 2 / RATE)
+        await self.send("response.output_audio.done", **where)
         await self.send("response.output_audio_transcript.done", **where, transcript=said.text)
-        done = {**item, "status": "completed", "content": [{"type": "output_audio", "transcript": said.text}]}
-        await self.send("response.output_item.done", response_id=id, output_index=0, item=done)
-        return done
+        await self.send("response.content_part.done", **where, part={"type": "audio", "transcript": said.text})
+        return {**item, "status": "completed", "content": [{"type": "output_audio", "transcript": said.text}]}
 
-    async def _call(self, id: str, call: Call) -> dict[str, Any]:
-        """A call, whose name is in the item and not in the events of its arguments."""
+    async def _call(self, where: Mapping[str, Any], call: Call) -> dict[str, Any]:
         arguments = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments)
         item = {"id": self._server.next_id("item"), "type": "function_call", "call_id": self._server.next_id("call"), "name": call.name}
-        where = {"response_id": id, "item_id": item["id"], "output_index": 0}
-        await self.send("response.output_item.added", response_id=id, output_index=0, item={**item, "arguments": ""})
+        await self.send("response.output_item.added", **where, item={**item, "status": "in_progress", "arguments": ""})
+        where = {**where, "item_id": item["id"], "call_id": item["call_id"]}
         half = len(arguments) // 2
         for piece in (arguments[:half], arguments[half:]):
-            await self.send("response.function_call_arguments.delta", **where, call_id=item["call_id"], delta=piece)
-        await self.send("response.function_call_arguments.done", **where, call_id=item["call_id"], arguments=arguments)
-        done = {**item, "arguments": arguments, "status": "completed"}
-        await self.send("response.output_item.done", response_id=id, output_index=0, item=done)
-        return done
+            await self.send("response.function_call_arguments.delta", **where, delta=piece)
+        await self.send("response.function_call_arguments.done", **where, name=call.name, arguments=arguments)
+        return {**item, "arguments": arguments, "status": "completed"}

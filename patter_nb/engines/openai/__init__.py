@@ -27,7 +27,8 @@ from patter_nb.engines.base import (
     VoiceBegan,
     VoiceEnded,
 )
-from patter_nb.engines.socket import SocketEngine
+from patter_nb.engines.openai.client import connected_by, manager_of
+from patter_nb.engines.socket import Socket, SocketEngine
 from patter_nb.errors import AuthenticationError, ModelNotFound, PatterConfigError
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMChunk, Message
@@ -61,8 +62,10 @@ class OpenAIRealtime(SocketEngine):
     transcription_model     what writes down the person's words, default whisper-1; `transcription_language` an ISO 639-1 code
     reasoning_effort        of models that reason
     base_url                default wss://api.openai.com/v1
+    client                  an official `openai.AsyncOpenAI` with Realtime (pip install "openai[realtime]"), whose key, address and headers
+                            are then used; `api_key` and `base_url` are not
 
-    Raises `PatterConfigError` where there is no key, `TypeError` for an unknown keyword.
+    Raises `PatterConfigError` where there is no key or the client is another object, `TypeError` for an unknown keyword.
     """
 
     provider: ClassVar[str] = "openai"
@@ -80,12 +83,16 @@ class OpenAIRealtime(SocketEngine):
         transcription_language: str | None = None,
         reasoning_effort: str | None = None,
         base_url: str = "wss://api.openai.com/v1",
+        client: Any = None,
         **unknown: Any,
     ) -> None:
         known = ("api_key", "model", "voice", "turn_detection", "noise_reduction", "transcription_model", "transcription_language")
-        reject_unknown("OpenAIRealtime", unknown, (*known, "reasoning_effort", "base_url"))
-        self._key = (api_key or os.environ.get("OPENAI_API_KEY", "")).strip()
-        if not self._key:
+        reject_unknown("OpenAIRealtime", unknown, (*known, "reasoning_effort", "base_url", "client"))
+        if client is not None:
+            manager_of(client, model)
+        self._client = client
+        self._key = "" if client is not None else (api_key or os.environ.get("OPENAI_API_KEY", "")).strip()
+        if not self._key and client is None:
             raise PatterConfigError("OpenAIRealtime has no API key.", hint=_KEY_HINT)
         others = ", ".join(name for name in _MODELS if name != model)
         super().__init__(Source(self.provider, model, _KEY_HINT, f"Other models are {others}."))
@@ -125,6 +132,9 @@ class OpenAIRealtime(SocketEngine):
 
     async def address(self) -> tuple[str, Mapping[str, str]]:
         return f"{self._base_url}/realtime?model={self.model}", {"Authorization": f"Bearer {self._key}"}
+
+    async def connect(self) -> Socket:
+        return await super().connect() if self._client is None else await connected_by(self._client, self.source)
 
     async def begin(self, agent: Agent, history: Sequence[Message]) -> None:
         self._restart()
