@@ -36,12 +36,14 @@ def count(number: int, what: str) -> str:
 def money(cost: Decimal | None) -> str:
     """USD; nothing where it runs here, "unpriced" where the price is unknown.
 
-    >>> money(Decimal(0)), money(Decimal("0.00042")), money(None)
-    ('$0 (runs here)', '$0.0004', 'unpriced')
+    >>> money(Decimal(0)), money(Decimal("0.00042")), money(Decimal("0.0000493")), money(None)
+    ('$0 (runs here)', '$0.0004', 'under $0.0001', 'unpriced')
     """
     if cost is None:
         return "unpriced"
-    return f"${cost:.4f}" if cost else "$0 (runs here)"
+    if not cost:
+        return "$0 (runs here)"
+    return f"${cost:.4f}" if cost > Decimal("0.00005") else "under $0.0001"
 
 
 def tokens(usage: dict[str, int]) -> str:

@@ -113,7 +113,7 @@ function shownChunk(text) {
 function figuresOf({ id, chunks, first_ms, tokens, stream_ms }) {
   const figures = [asCount(chunks.length, "chunk")];
   if (first_ms !== null) figures.push(`first after ${asDuration(first_ms)}`);
-  const rate = tokens && stream_ms ? Math.round((tokens * 1000) / stream_ms) : 0; // words of a template are no tokens
+  const rate = tokens && stream_ms && chunks.length > 1 ? Math.round((tokens * 1000) / stream_ms) : 0; // words of a template are no tokens, and one chunk takes no time
   if (rate > 0) figures.push(`${rate.toLocaleString("en-US")} tokens/s`);
   return [...figures, `turn ${id}`].join(" · ");
 }

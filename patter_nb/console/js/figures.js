@@ -33,10 +33,11 @@ export function asCount(number, what) {
 }
 
 /**
- * US dollars, given as the kernel writes them: "$0.0004", "$0".
+ * US dollars, given as the kernel writes them: "$0.0004", "under $0.0001", "$0".
  * @param {string} usd
  */
 export function asMoney(usd) {
   const amount = Number(usd);
-  return amount === 0 ? "$0" : `$${amount.toFixed(4)}`;
+  if (amount === 0) return "$0";
+  return amount <= 0.00005 ? "under $0.0001" : `$${amount.toFixed(4)}`; // "$0.0000" would say that it was free
 }

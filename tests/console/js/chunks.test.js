@@ -101,6 +101,13 @@ describe("chunks", () => {
   });
 });
 
+it("gives no rate for what came all at once", () => {
+  stream("All at once.");
+  all.kernel.batch(["turn", 3, { tokens: 84, stream_ms: 0.2 }]);
+  panel.update();
+  expect(panel.element.querySelector(".patter-line")?.textContent).toBe("1 chunk · turn 3");
+});
+
 it("says in one line how many came, how fast, and in which turn, but only what was measured", () => {
   const line = () => panel.element.querySelector(".patter-line")?.textContent;
   stream(...many(11));

@@ -35,5 +35,5 @@ it("is read in the direction of its first letter", () => {
 it("figures are written as in the static outputs", () => {
   expect([4.24, 742.3, 2140, 312_000].map(asDuration)).toEqual(["4.2 ms", "742 ms", "2.1 s", "5 min 12 s"]);
   expect([asCount(1, "turn"), asCount(3000, "chunk")]).toEqual(["1 turn", "3,000 chunks"]);
-  expect(["0", "0.00042", "1.5"].map(asMoney)).toEqual(["$0", "$0.0004", "$1.5000"]);
+  expect(["0", "0.00042", "1.5", "0.00005", "0.000051"].map(asMoney)).toEqual(["$0", "$0.0004", "$1.5000", "under $0.0001", "$0.0001"]);
 });
