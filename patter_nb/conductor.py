@@ -95,6 +95,8 @@ class Conductor:
 
     def feed(self, given: Input) -> None:
         """Take in one input, in the session's loop. What the carrying out of a step feeds waits until that step is done."""
+        if isinstance(given, Stop):
+            self._pipeline.settle()
         self._inbox.append(given)
         if not isinstance(given, PASSING):
             self._gave_up = False

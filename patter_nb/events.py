@@ -249,7 +249,7 @@ class SpeechUsed(Body):
     costs        whether its provider charges for it
     seconds      of sound: sent to speech to text, made by a voice
     characters   that a voice was given to speak
-    tokens       the vendor's own count, where it tells one
+    tokens       the vendor's own counts, where it tells any
     tariff       what prices go by, where that is not the model's name
 
     What was heard comes before its turn has begun: then it is of the turn in which it was said, or of none.
@@ -262,7 +262,7 @@ class SpeechUsed(Body):
     costs: bool
     seconds: float | None = None
     characters: int | None = None
-    tokens: LLMChunk | None = None
+    tokens: tuple[LLMChunk, ...] = ()
     tariff: str | None = None
 
 

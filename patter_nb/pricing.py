@@ -95,15 +95,16 @@ def _by_rates(usage: LLMChunk, rates: Mapping[str, Decimal]) -> Decimal:
 
 
 def _own_speech(used: SpeechUsed, rates: Mapping[str, Decimal]) -> Decimal | None:
-    if used.tokens is not None and "input" in rates:
-        return _by_rates(used.tokens, rates)
+    if used.tokens and "input" in rates:
+        return sum((_by_rates(tokens, rates) for tokens in used.tokens), Decimal(0))
     return _measured(used, rates.get("characters"), rates.get("minute"))
 
 
 def _listed(used: SpeechUsed, model: str) -> Decimal | None:
     """By the package, else by our own list: that of a model without its date."""
-    if used.tokens is not None and used.model is not None and (cost := _by_package(used.tokens, used.provider, used.model)) is not None:
-        return cost
+    by_tokens = [_by_package(tokens, used.provider, used.model or model) for tokens in used.tokens]
+    if by_tokens and None not in by_tokens:
+        return sum(filter(None, by_tokens), Decimal(0))
     known = _measured_by_package(used, model)
     return _measured(used, CHARACTERS.get((used.provider, model)), MINUTE.get((used.provider, model))) if known is None else known
 

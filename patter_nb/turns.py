@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from json import loads
@@ -11,6 +11,7 @@ from typing import Any, Literal, overload
 from patter_nb.errors import PatterError
 from patter_nb.events import (
     AudioSent,
+    Body,
     Event,
     LLMChunked,
     LLMRequested,
@@ -19,7 +20,9 @@ from patter_nb.events import (
     SentenceChecked,
     SentenceReady,
     SessionStarted,
+    SpeechStarted,
     SpeechStopped,
+    SpeechUsed,
     ToolCalled,
     ToolEnded,
     TranscriptFinal,
@@ -62,6 +65,7 @@ class ToolCall:
 class LLMRequest:
     """One request to a language model: `messages` are those of the turn, after `carried` ones of prompt and history.
 
+    `stage` is "engine" where an engine was asked, `piece` the piece of the answer that it was only to say.
     `chunks` is what has come back so far; it is kept up to date like the turn.
     """
 
@@ -71,6 +75,8 @@ class LLMRequest:
     costs: bool
     carried: int
     messages: tuple[Message, ...]
+    stage: Literal["llm", "engine"] = "llm"
+    piece: int | None = None
     chunks: list[LLMChunk] = field(default_factory=list, repr=False)
     prices: Prices = field(default_factory=Prices, repr=False, compare=False)
 
@@ -106,13 +112,44 @@ class LLMRequest:
         return next((chunk for chunk in reversed(self.chunks) if chunk.type == kind), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one use of a provider costs: USD, zero for what runs here, None where its price, or how much was used, is not known.
+
+    `stage` is "stt", "llm", "engine" or "tts".
+    """
+
+    stage: str
+    provider: str
+    model: str | None
+    cost: Decimal | None
+
+
+STAGES = ("stt", "llm", "engine", "tts")
+"""What is charged for, in the order of a turn."""
+
+
+def costs_by_stage(charges: Iterable[Charge]) -> dict[str, Decimal | None]:
+    """The sum for each stage that was used, None where one of its charges is not known."""
+    by_stage: dict[str, list[Decimal | None]] = {}
+    for charge in charges:
+        by_stage.setdefault(charge.stage, []).append(charge.cost)
+    return {stage: _sum(by_stage[stage]) for stage in STAGES if stage in by_stage}
+
+
+def _sum(costs: Iterable[Decimal | None]) -> Decimal | None:
+    known = list(costs)
+    return None if None in known else sum(filter(None, known), Decimal(0))
+
+
 @dataclass(slots=True, repr=False)
 class Turn:
     """One turn of the conversation. It is kept up to date by its session; nobody else changes it.
 
     `agent_text` is what the agent says, after guardrails; `heard_text` what the person really heard of it, settled when
-    playback has ended. `usage` sums the tokens of all requests; `cost` is in USD, None when a price is unknown. `error` is the
-    failure that ended the turn. `latency` holds milliseconds, each only where it was measured:
+    playback has ended. `usage` is what was used, `costs` what each stage costs in USD, None where a price is unknown; `cost` is all of
+    it, None where one of them is. What is used is known a moment after it was: by the end of a turn, or soon after an interruption.
+    `error` is the failure that ended the turn. `latency` holds milliseconds, each only where it was measured:
 
         response          from the person's last voice to the agent's first audible sample
         endpointing       from the last voice until the turn was complete; "stt", until its words stood, lies within it
@@ -136,9 +173,13 @@ class Turn:
     """What the person said, word by word, in ms of `session.audio.heard`; empty where speech-to-text does not say where words were."""
     tool_calls: list[ToolCall] = field(default_factory=list)
     requests: list[LLMRequest] = field(default_factory=list)
+    speech: list[tuple[SpeechUsed, Charge]] = field(default_factory=list)
+    """What was sent to ears and voice, each with what it costs."""
     latency: dict[str, float] = field(default_factory=dict)
     status: TurnStatus = "running"
     error: PatterError | None = None
+    thrown_away: list[LLMRequest] = field(default_factory=list)
+    """Requests of answers that were begun early (`TurnTaking(preemptive=True)`) and dropped, because the person went on."""
     _pieces: dict[int, str] = field(default_factory=dict, repr=False)
     _fillers: set[int] = field(default_factory=set, repr=False)
     _marks: dict[str, float] = field(default_factory=dict, repr=False)
@@ -170,21 +211,38 @@ class Turn:
         return [chunk for request in self.requests for chunk in request.chunks]
 
     @property
-    def usage(self) -> dict[str, int]:
-        """Tokens of all requests of the turn: input, output, and what else was told."""
-        total: dict[str, int] = {}
+    def usage(self) -> dict[str, int | float]:
+        """Tokens of all requests of the turn: input, output, and what else was told; where they were used, the seconds of sound that were
+        sent to speech to text, stt_seconds, and the characters that were sent to the voice, tts_characters.
+        """
+        total: dict[str, int | float] = {}
         for request in self.requests:
             for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"):
                 count = getattr(request.usage, name) if request.usage else None
                 if count is not None:
                     total[name] = total.get(name, 0) + count
+        for used, _ in self.speech:
+            if used.stage == "stt" and used.seconds is not None:
+                total["stt_seconds"] = round(total.get("stt_seconds", 0.0) + used.seconds, 3)
+            if used.characters is not None:
+                total["tts_characters"] = total.get("tts_characters", 0) + used.characters
         return total
 
     @property
+    def charges(self) -> list[Charge]:
+        """Each use of a provider."""
+        asked = (Charge(request.stage, *request.answered_by, request.cost) for request in self.requests)
+        return [*(charge for _, charge in self.speech), *asked]
+
+    @property
+    def costs(self) -> dict[str, Decimal | None]:
+        """USD of each stage that was used: "stt", "llm" or "engine", "tts"; zero for what runs here, None where a price is not known."""
+        return costs_by_stage(self.charges)
+
+    @property
     def cost(self) -> Decimal | None:
-        """USD of all requests: zero for what runs here, None where the price of one is not known."""
-        costs = [request.cost for request in self.requests]
-        return None if None in costs else sum(filter(None, costs), Decimal(0))
+        """USD of all stages: zero for what runs here, None where the price of one is not known; `costs` tells of which."""
+        return _sum(charge.cost for charge in self.charges)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
         from patter_nb.display import mimebundle
@@ -193,7 +251,10 @@ class Turn:
 
 
 class Turns(Sequence[Turn]):
-    """All turns of a session, in order, folded from its log. `prices` are what their requests are paid by."""
+    """All turns of a session, in order, folded from its log. `prices` are what is paid.
+
+    What was heard belongs to the turn that it began; what came to nothing to the turn in which it was said, or to none: `stray`.
+    """
 
     def __init__(self, prices: Prices | None = None) -> None:
         self._prices = Prices() if prices is None else prices
@@ -202,54 +263,90 @@ class Turns(Sequence[Turn]):
         self._words: tuple[Word, ...] = ()
         self._rate: int | None = None
         self._sounds_from = 0
+        self.stray: list[tuple[SpeechUsed, Charge]] = []
+        """What was used for no turn."""
+        self._heard: list[tuple[SpeechUsed, Charge]] = []
+        self._speaks = False
+        self._last_said = self.stray
+
+    @property
+    def charges(self) -> list[Charge]:
+        """Each use of a provider in the session, of no turn first."""
+        return [*(charge for _, charge in (*self.stray, *self._heard)), *(charge for turn in self for charge in turn.charges)]
 
     def fold(self, event: Event) -> None:
         """Take in one more event."""
-        body, now = event.body, event.wall_s
-        if isinstance(body, SessionStarted):
-            self._rate = body.sample_rate
-            return
-        if isinstance(body, (SpeechStopped, TranscriptFinal, UtteranceDropped)):
-            self._fold_person(body, now)
-            return
-        if event.turn is None:
-            return
+        match event.body:
+            case SessionStarted(sample_rate=rate):
+                self._rate = rate
+            case SpeechUsed():
+                self._fold_use(event.body, event.turn)
+            case SpeechStarted() | SpeechStopped() | TranscriptFinal() | UtteranceDropped():
+                self._fold_person(event)
+            case _ if event.turn is not None:
+                self._fold_turn(event.turn, event.body, event.wall_s)
+
+    def _fold_person(self, event: Event) -> None:
+        match event.body:
+            case SpeechStarted():
+                self._speaks = True
+            case SpeechStopped(silence_ms=silence_ms):
+                self._voice = {"last_voice": event.wall_s - silence_ms / 1000}
+            case TranscriptFinal(words=words):
+                self._voice["words"] = event.wall_s
+                self._words += words
+            case UtteranceDropped():
+                self._words = ()
+                self._settle_heard(event.turn)
+
+    def _fold_turn(self, number: int, body: Body, now: float) -> None:
         if isinstance(body, TurnStarted):
-            turn = self._turns[event.turn] = Turn(event.turn, body.source, body.text)
+            turn = self._turns[number] = Turn(number, body.source, body.text)
             if body.source == "speech":
                 turn._marks |= self._voice
                 turn.words, self._words = self._words, ()
+                self._settle_heard(number)
             turn._marks["turn"] = now
             _measure(turn, "endpointing", "last_voice", now)
             if "words" in turn._marks:
                 _measure(turn, "stt", "last_voice", turn._marks["words"])
             return
-        turn = self._turns[event.turn]
+        turn = self._turns[number]
         if isinstance(body, TurnWords):
             turn.user_text = body.text
+            turn.speech += self._heard
+            self._heard.clear()
         elif isinstance(body, (LLMRequested, LLMChunked, ToolCalled, ToolEnded)):
             self._fold_model(turn, body, now)
         else:
             self._fold_speech(turn, body, now)
 
-    def _fold_person(self, body: SpeechStopped | TranscriptFinal | UtteranceDropped, now: float) -> None:
-        match body:
-            case SpeechStopped():
-                self._voice = {"last_voice": now - body.silence_ms / 1000}
-            case TranscriptFinal():
-                self._voice["words"] = now
-                self._words += body.words
-            case UtteranceDropped():
-                self._words = ()
+    def _fold_use(self, used: SpeechUsed, number: int | None) -> None:
+        """What was heard waits for its turn as long as the person speaks; the silence behind it goes where the rest went."""
+        use = (used, Charge(used.stage, used.provider, used.model, self._prices.speech(used)))
+        turn = self._turns.get(number) if number is not None else None
+        if used.stage == "stt":
+            (self._heard if self._speaks else self._last_said).append(use)
+        else:
+            (self.stray if turn is None else turn.speech).append(use)
+
+    def _settle_heard(self, number: int | None) -> None:
+        """What the person said has come to a turn, or to nothing."""
+        turn = self._turns.get(number) if number is not None else None
+        self._last_said = self.stray if turn is None else turn.speech
+        self._last_said += self._heard
+        self._heard.clear()
+        self._speaks = False
 
     def _fold_model(self, turn: Turn, body: LLMRequested | LLMChunked | ToolCalled | ToolEnded, now: float) -> None:
         match body:
             case LLMRequested():
-                asked = LLMRequest(body.round, body.provider, body.model, body.costs, body.carried, body.messages, prices=self._prices)
-                turn.requests.append(asked)
-                turn._marks.setdefault("asked", now)
+                asked = (body.round, body.provider, body.model, body.costs, body.carried, body.messages, body.stage, body.piece)
+                turn.requests.append(LLMRequest(*asked, prices=self._prices))
+                if body.piece is None and (body.stage == "llm" or turn.source != "speech"):  # who speaks to an engine asks it by no request
+                    turn._marks.setdefault("asked", now)
             case LLMChunked(chunk=chunk):
-                turn.requests[-1].chunks.append(chunk)
+                _request_of(turn, body).chunks.append(chunk)
                 if chunk.type in ("text", "reasoning", "tool_call"):
                     _measure(turn, "llm_first_token", "asked", now)
             case ToolCalled(id, name, arguments):
@@ -336,6 +433,16 @@ class Turns(Sequence[Turn]):
         from patter_nb.display import mimebundle
 
         return mimebundle(self)
+
+
+def _request_of(turn: Turn, told: LLMChunked) -> LLMRequest:
+    """The request that a chunk answers: the newest, but that an engine's usage may come late, or be that of a piece."""
+    chunk = told.chunk
+    for request in turn.requests if chunk.type == "usage" else ():
+        asked = (request.stage, request.round, request.piece, request.provider)
+        if asked == ("engine", told.round, told.piece, chunk.provider) and request.usage is None:
+            return request
+    return turn.requests[-1]
 
 
 def _measure(turn: Turn, name: str, since: str, now: float) -> None:

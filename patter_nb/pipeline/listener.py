@@ -13,6 +13,7 @@ from patter_nb.audio.frames import FRAME_MS, AudioFormat, Frame
 from patter_nb.errors import PatterConfigError, PatterError
 from patter_nb.pipeline.detector import Detector
 from patter_nb.pipeline.door import Door, resolved
+from patter_nb.pipeline.metering import HearingMeter
 from patter_nb.step.inputs import Failure, FrameHeard
 from patter_nb.stt.base import STT
 from patter_nb.tasks import as_patter_error, closing
@@ -43,6 +44,7 @@ class Listener:
         self._writer: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
         self._warned = False
+        self._meter = HearingMeter(door)
 
     @property
     def busy(self) -> bool:
@@ -75,6 +77,7 @@ class Listener:
             self._forget()
             raise
         self._stt = stt
+        self._meter.begin(stt)
         self._writer = self._door.tasks.spawn(self._write(stt), "speech-to-text in")
         self._start_reading()
 
@@ -121,6 +124,15 @@ class Listener:
     def stop_listening(self) -> None:
         """The utterance is over."""
         self._listening = False
+        self._end_account()
+
+    def _end_account(self) -> None:
+        if not (self._listening or self._open):
+            self._meter.paused()
+
+    def settle(self) -> None:
+        """Book what was heard and is not answered yet: nothing more will be logged."""
+        self._meter.settle()
 
     def finalize(self) -> None:
         """Ask for the words so far. Where speech-to-text did not open, they are lost."""
@@ -138,11 +150,14 @@ class Listener:
             command, taken = await self._commands.get(), False
             with self._door.reporting("stt", None):
                 if command is None:
+                    self._meter.asked()
                     await stt.finalize()
                 elif (frame := await self._after_hook(command)) is not None:
                     await stt.push(frame)
+                    self._meter.pushed(frame.pcm)
                 taken = True
             self._open -= 1
+            self._end_account()
             if not taken:
                 self._forget()
             self._door.progressed()
@@ -165,9 +180,13 @@ class Listener:
 
     async def _read(self, stt: STT) -> None:
         with self._door.reporting("stt", None):
-            async with closing(stt.transcripts()) as transcripts:
-                async for transcript in transcripts:
-                    self._door.feed(transcript)
+            try:
+                async with closing(stt.transcripts()) as transcripts:
+                    async for transcript in transcripts:
+                        self._meter.answered(transcript)
+                        self._door.feed(transcript)
+            finally:
+                self._meter.settle()
 
     async def aclose(self) -> None:
         """Stop listening for good."""

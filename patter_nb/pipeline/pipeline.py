@@ -157,6 +157,11 @@ class Pipeline:
             case _:
                 raise AssertionError(f"{type(effect).__name__} is not a pipeline's business")
 
+    def settle(self) -> None:
+        """Have everything booked that was sent to ears and voice, before the session ends: after that nothing is logged."""
+        self._listener.settle()
+        self._speaker.settle()
+
     async def aclose(self) -> None:
         """End the stream of speech-to-text, and what tools were connected to.
 

@@ -14,6 +14,7 @@ from patter_nb.errors import AudioError, PatterConfigError
 from patter_nb.events import GuardrailHit
 from patter_nb.pipeline.door import Door, resolved, within
 from patter_nb.pipeline.guarding import Guard
+from patter_nb.pipeline.metering import SpeakingMeter
 from patter_nb.pipeline.sentences import speakable
 from patter_nb.pipeline.speech_text import SpeechFilter, speech_text
 from patter_nb.step.effects import Speak
@@ -33,6 +34,7 @@ class Speaker:
         self._epoch = -1
         self._guard = Guard()
         self._filter = SpeechFilter()
+        self._meter = SpeakingMeter(door)
 
     @property
     def busy(self) -> bool:
@@ -54,6 +56,10 @@ class Speaker:
         self._queue.clear()
         if self._task is not None:
             self._task.cancel()
+
+    def settle(self) -> None:
+        """Book the piece under way: nothing more will be logged."""
+        self._meter.settle()
 
     async def _work(self, previous: asyncio.Task[None] | None) -> None:
         if previous is not None:
@@ -125,7 +131,7 @@ class Speaker:
         if tts.format is None:
             await self._hand_over(tts, asked, text)
             return
-        async with closing(self._resampled(tts, tts.format.sample_rate, text)) as blocks:
+        async with closing(self._resampled(tts, tts.format.sample_rate, asked.turn, text)) as blocks:
             async for pcm in blocks:
                 made += len(pcm)
                 if hook is None:
@@ -143,7 +149,7 @@ class Speaker:
 
     async def _hand_over(self, tts: TTS, asked: Speak, text: str) -> None:
         """Have the browser speak; there is no sound here for `after_synthesize`."""
-        async with closing(tts.synthesize(text)) as speeches:
+        async with closing(self._meter.spoken(tts, asked.turn, text)) as speeches:
             async for speech in speeches:
                 if not isinstance(speech, BrowserSpeech):
                     raise AudioError(
@@ -153,9 +159,9 @@ class Speaker:
                 length = len(speech.text) * self._door.transport.output.sample_rate // LETTERS_A_SECOND
                 self._door.feed(AudioMade(asked.epoch, asked.index, np.zeros(length, np.int16), speech))
 
-    async def _resampled(self, tts: TTS, rate: int, text: str) -> AsyncIterator[Pcm]:
+    async def _resampled(self, tts: TTS, rate: int, turn: int, text: str) -> AsyncIterator[Pcm]:
         resampler = Resampler(rate, self._door.transport.output.sample_rate)
-        async with closing(tts.synthesize(text)) as blocks:
+        async with closing(self._meter.spoken(tts, turn, text)) as blocks:
             async for block in blocks:
                 yield resampler.push(_expect_pcm(block))
         yield resampler.flush()

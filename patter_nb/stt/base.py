@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from patter_nb.audio.frames import AudioFormat, Frame
+from patter_nb.llm.base import LLMChunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,16 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was heard. A partial replaces the partial before it; a final stands and the next transcript starts after it."""
+    """What was heard. A partial replaces the partial before it; a final stands and the next transcript starts after it.
+
+    `tokens` are a vendor's own counts of what a final one is charged for, chunks of type "usage".
+    """
 
     text: str
     is_final: bool
     words: tuple[Word, ...] = ()
     confidence: float | None = None
+    tokens: tuple[LLMChunk, ...] = ()
 
 
 @runtime_checkable

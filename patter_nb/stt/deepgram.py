@@ -74,6 +74,11 @@ class DeepgramSTT(SocketSTT):
             unknown=unknown,
         )
 
+    @property
+    def tariff(self) -> str | None:
+        """What prices go by: nova-3 of many languages at once has its own."""
+        return f"{self.model}-multilingual" if self.language == "multi" else None
+
     def url(self) -> str:
         told = dict(self.options)
         query = {

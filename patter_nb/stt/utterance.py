@@ -136,6 +136,7 @@ class UtteranceSTT(ABC, Generic[Model]):
     """
 
     provider: ClassVar[str]
+    costs: Final = False
     partial_ms: ClassVar[int] = 300
     """Milliseconds of new sound after which a partial is worth its computing."""
 

@@ -157,6 +157,7 @@ class ScriptedSTT:
 
     provider = "scripted"
     model = "script"
+    costs = False
 
     def __init__(self, heard: Iterable[str | Exception | Sequence[str]]) -> None:
         self._entries = deque(heard)
@@ -216,6 +217,7 @@ class ScriptedTTS:
 
     provider = "scripted"
     model = "script"
+    costs = False
 
     def __init__(self, *, sample_rate: int = 16_000, ms_per_char: float = 60.0, failing: dict[str, Exception] | None = None) -> None:
         self.format = AudioFormat(sample_rate)

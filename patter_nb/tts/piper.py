@@ -36,6 +36,7 @@ class PiperTTS:
     """
 
     provider: Final = "piper"
+    costs: Final = False
 
     def __init__(self, voice: str | Path | None = None) -> None:
         self._voice = None if voice is None else Path(voice).expanduser()

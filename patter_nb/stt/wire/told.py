@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from patter_nb.llm.base import LLMChunk
 from patter_nb.stt.base import Transcript, Word
 from patter_nb.wire.refusals import Refusal
 
@@ -27,13 +28,14 @@ class Interim:
 class Segment:
     """A piece that the vendor will not change any more; the interim of it is over. Times of `words` in ms of the sound that was sent.
 
-    `until_ms` is where in that sound it ends, None where the vendor does not say.
+    `until_ms` is where in that sound it ends, None where the vendor does not say. `tokens` is what it is charged for, where that is told.
     """
 
     text: str
     words: tuple[Word, ...] = ()
     confidence: float | None = None
     until_ms: float | None = None
+    tokens: LLMChunk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,8 @@ class Utterance:
     def final(self) -> Transcript:
         """The one transcript that answers its `finalize`."""
         words = tuple(word for segment in self.segments for word in segment.words)
-        return Transcript(self.text, True, words, self._confidence())
+        tokens = tuple(segment.tokens for segment in self.segments if segment.tokens is not None)
+        return Transcript(self.text, True, words, self._confidence(), tokens)
 
     def _confidence(self) -> float | None:
         """The mean of what the segments say of themselves, by their number of words."""

@@ -19,6 +19,7 @@ class OpenAIDialect:
 
     def __init__(self) -> None:
         self._events = self._items = self._uncommitted = 0
+        self._committed_ms = 0.0
         self._model = ""
         self._logprobs = False
 
@@ -49,6 +50,7 @@ class OpenAIDialect:
                 if ms < 100:
                     complaint = f"Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, has {ms:.2f}ms."
                     raise Unacceptable(self._complaint(complaint, "input_audio_buffer_commit_empty"), closes=False)
+                self._committed_ms = ms
                 return "finalize"
             case kind:
                 raise Unacceptable(self._complaint(f"Invalid value: '{kind}'.", "invalid_value"), closes=False)
@@ -83,11 +85,19 @@ class OpenAIDialect:
             self._event(
                 f"{kind}.completed",
                 transcript=text_of(words),
-                usage={"type": "duration", "seconds": 1.0},
+                usage=self._usage(len(words)),
                 logprobs=probable if self._logprobs else None,
                 **about,
             ),
         ]
+
+    def _usage(self, words: int) -> dict[str, Any]:
+        """What is charged for: of the gpt models tokens (ten for a second of sound), of Whisper the duration."""
+        if not self._model.startswith("gpt"):
+            return {"type": "duration", "seconds": self._committed_ms / 1000}
+        sound = math.ceil(self._committed_ms / 100)
+        tokens = {"input_tokens": sound, "output_tokens": words, "total_tokens": sound + words}
+        return {"type": "tokens", **tokens, "input_token_details": {"text_tokens": 0, "audio_tokens": sound}}
 
     def error(self, status: int, message: str) -> tuple[list[str], int]:
         code, kind = {402: ("insufficient_quota", "insufficient_quota"), 429: ("rate_limit_exceeded", "rate_limit_error")}.get(
