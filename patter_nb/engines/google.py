@@ -57,7 +57,7 @@ class GeminiLive(SocketEngine):
         **unknown: Any,
     ) -> None:
         reject_unknown("GeminiLive", unknown, ("api_key", "model", "voice", "temperature", "base_url"))
-        self._key = (api_key or next((key for name in _KEYS if (key := os.environ.get(name))), "")).strip()
+        self._key = (api_key or next((key for name in _KEYS if (key := os.environ.get(name, "").strip())), "")).strip()
         if not self._key:
             raise PatterConfigError("GeminiLive has no API key.", hint=_KEY_HINT)
         super().__init__(Source(self.provider, model, _KEY_HINT, "Take a model that speaks by the Live API."))

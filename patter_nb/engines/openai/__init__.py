@@ -11,8 +11,6 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-import numpy as np
-
 from patter_nb.audio.frames import SAMPLE_RATE, AudioFormat, Frame
 from patter_nb.audio.resampling import Resampler
 from patter_nb.engines.base import (
@@ -29,6 +27,7 @@ from patter_nb.engines.base import (
 )
 from patter_nb.engines.openai.client import connected_by, manager_of
 from patter_nb.engines.socket import Socket, SocketEngine
+from patter_nb.engines.sound import Sound
 from patter_nb.errors import AuthenticationError, ModelNotFound, PatterConfigError
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMChunk, Message
@@ -110,6 +109,7 @@ class OpenAIRealtime(SocketEngine):
         self._asked = 0
         self._answer: str | None = None
         self._item: str | None = None
+        self._sound = Sound(self.source)
         self._calls: dict[str, tuple[int, str]] = {}
         self._partial = ""
         self._said_item = ""
@@ -240,8 +240,11 @@ class OpenAIRealtime(SocketEngine):
         id, delta = str(message.get("response_id")), str(message.get("delta") or "")
         match kind:
             case "response.output_audio.delta":
-                self._item = str(message.get("item_id"))
-                return (AnswerSound(id, _pcm(delta)),)
+                item = str(message.get("item_id"))
+                if item != self._item:
+                    self._item = item
+                    self._sound.clear()
+                return (AnswerSound(id, self._sound.push(delta)),)
             case "response.output_audio_transcript.delta" | "response.output_text.delta":
                 return (AnswerChunk(id, LLMChunk("text", content=delta)),)
             case "response.created":
@@ -311,10 +314,6 @@ class OpenAIRealtime(SocketEngine):
             model=self.model,
             extra={self.provider: sound},
         )
-
-
-def _pcm(delta: str) -> Any:
-    return np.frombuffer(base64.b64decode(delta), "<i2").astype(np.int16)
 
 
 def _items(history: Sequence[Message]) -> Iterable[dict[str, Any]]:

@@ -224,7 +224,7 @@ class _Conversation:
         where = {**where, "item_id": item["id"], "content_index": 0}
         await self.send("response.content_part.added", **where, part={"type": "audio", "transcript": ""})
         sound, words = said.sound().astype("<i2").tobytes(), said.text.split(" ")
-        size = max(2, len(sound) // max(1, len(words)) // 2 * 2)
+        size = max(2, len(sound) // max(1, len(words)) // 2 * 2) + self._server.odd
         for number, word in enumerate(words):
             delta = word if number == 0 else f" {word}"
             await self.send("response.output_audio_transcript.delta", **where, delta=delta)
