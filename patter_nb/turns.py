@@ -439,8 +439,8 @@ def _request_of(turn: Turn, told: LLMChunked) -> LLMRequest:
     """The request that a chunk answers: the newest, but that an engine's usage may come late, or be that of a piece."""
     chunk = told.chunk
     for request in turn.requests if chunk.type == "usage" else ():
-        asked = (request.stage, request.round, request.piece, request.provider)
-        if asked == ("engine", told.round, told.piece, chunk.provider) and request.usage is None:
+        asked = (request.stage, request.round, request.piece)
+        if asked == ("engine", told.round, told.piece) and chunk.provider in (None, request.provider) and request.usage is None:
             return request
     return turn.requests[-1]
 

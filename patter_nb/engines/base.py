@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from patter_nb.audio.frames import AudioFormat, Frame, Pcm
 from patter_nb.errors import PatterError
+from patter_nb.events import SpeechUsed
 from patter_nb.llm.base import LLMChunk, Message
 
 if TYPE_CHECKING:
@@ -51,11 +52,13 @@ class Heard:
     """What the person said: so far, or for good. The words for good may come when the answer is long under way.
 
     `item` is the vendor's name for what was said, if it has one: it tells whose words these are when they come late, or never.
+    `used` is what the vendor charges for writing them down, where it does so apart from the answer.
     """
 
     text: str
     is_final: bool
     item: str = ""
+    used: SpeechUsed | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class GeminiLive(SocketEngine):
         self._calls: dict[str, str] = {}
         self._usage: LLMChunk | None = None
         self._leaving = False
-        self._superseded = False
+        self._superseded: str | None = None
 
     def __repr__(self) -> str:
         """Never with the key."""
@@ -129,7 +129,7 @@ class GeminiLive(SocketEngine):
 
     async def _ask(self, text: str) -> None:
         """Ask for an answer. What the model says meanwhile is broken off: until the API says so, all that comes is still of that."""
-        self._superseded, self._answer = self._answer is not None, None
+        self._superseded, self._answer = self._answer, None
         self._asked += 1
         await self.send({"clientContent": {"turns": [{"role": "user", "parts": [{"text": text}]}], "turnComplete": True}})
 
@@ -167,8 +167,11 @@ class GeminiLive(SocketEngine):
         return self._leaving and self._answer is None
 
     def _content(self, content: Mapping[str, Any]) -> Iterable[EngineEvent]:
-        if self._superseded:
-            self._superseded = not (content.get("interrupted") or content.get("turnComplete"))
+        if self._superseded is not None:
+            if content.get("interrupted") or content.get("turnComplete"):
+                if self._usage is not None:
+                    yield AnswerChunk(self._superseded, self._usage)
+                self._superseded = self._usage = None
             return
         if content.get("interrupted"):
             yield VoiceBegan(self._at_ms)
@@ -235,7 +238,15 @@ class GeminiLive(SocketEngine):
 
 def _usage(usage: Mapping[str, Any], provider: str, model: str) -> LLMChunk:
     prompt, answer = int(usage.get("promptTokenCount") or 0), int(usage.get("responseTokenCount") or 0)
-    return LLMChunk("usage", input_tokens=prompt, output_tokens=answer, provider=provider, model=model)
+    heard, spoken = _sound(usage.get("promptTokensDetails")), _sound(usage.get("responseTokensDetails"))
+    sound = {"input_audio_tokens": min(heard, prompt), "output_audio_tokens": min(spoken, answer)}
+    return LLMChunk("usage", input_tokens=prompt, output_tokens=answer, provider=provider, model=model, extra={provider: sound})
+
+
+def _sound(details: object) -> int:
+    """How many of the tokens are sound, which has another price than text."""
+    told = details if isinstance(details, list) else []
+    return sum(int(one.get("tokenCount") or 0) for one in told if isinstance(one, Mapping) and one.get("modality") == "AUDIO")
 
 
 def _declaration(function: Mapping[str, Any]) -> dict[str, Any]:

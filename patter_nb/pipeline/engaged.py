@@ -18,13 +18,14 @@ from patter_nb.agent import Agent
 from patter_nb.audio.frames import FRAME_MS, FRAME_SAMPLES, Frame
 from patter_nb.engines.base import Engine
 from patter_nb.errors import ConnectionFailed, PatterConfigError, PatterError
-from patter_nb.llm.base import Message
+from patter_nb.events import LLMRequested
+from patter_nb.llm.base import Message, costs_of, name_of
 from patter_nb.pipeline.capture_axis import CaptureAxis
 from patter_nb.pipeline.door import Door
 from patter_nb.pipeline.engine_events import EngineEvents
 from patter_nb.pipeline.requests import Request, Requests
 from patter_nb.step.effects import AskLLM, Cancel, Follow, Speak
-from patter_nb.step.inputs import EngineGone, Failure, PieceChecked
+from patter_nb.step.inputs import Booked, EngineGone, Failure, PieceChecked
 from patter_nb.tasks import as_patter_error, closing
 
 STEADY_MS: Final = 10_000.0
@@ -153,16 +154,19 @@ class Engaged:
             self._told = text
             await engine.send_text(new)
 
-        self._want(Request(asked.epoch, asked.round, tell=tell, before=before))
+        self._want(Request(asked.epoch, asked.turn, asked.round, tell=tell, before=before))
 
     def speak(self, asked: Speak) -> None:
         """Have the engine say a text by itself."""
         self._door.feed(PieceChecked(asked.epoch, asked.index, asked.text))
-        self._want(Request(asked.epoch, piece=asked.index, tell=lambda engine: engine.say(asked.text)))
+        provider, model = name_of(engine := self._door.agent.engine)
+        request = LLMRequested(0, provider, model, costs_of(engine), (), 0, (), "engine", asked.index)
+        self._door.feed(Booked(request, asked.turn))
+        self._want(Request(asked.epoch, asked.turn, piece=asked.index, tell=lambda engine: engine.say(asked.text)))
 
     def follow(self, given: Follow) -> None:
         """An answer that the engine gives by itself is this turn's."""
-        self._requests.follow(given.id, Request(given.epoch, given.round))
+        self._requests.follow(given.id, Request(given.epoch, given.turn, given.round))
 
     def cancel(self, given: Cancel) -> None:
         """Have the engine be silent, forget what was not heard of what it said, and know what became of its calls."""

@@ -19,13 +19,15 @@ from patter_nb.engines.base import (
     VoiceBegan,
     VoiceEnded,
 )
-from patter_nb.llm.base import LLMChunk
+from patter_nb.events import LLMChunked, SpeechUsed
+from patter_nb.llm.base import LLMChunk, costs_of, name_of
 from patter_nb.pipeline.capture_axis import CaptureAxis
 from patter_nb.pipeline.door import Door, within
 from patter_nb.pipeline.requests import Request, Requests
 from patter_nb.pipeline.sentences import flush, push
 from patter_nb.step.inputs import (
     AudioMade,
+    Booked,
     ChunkArrived,
     EngineAnswers,
     EngineBlocked,
@@ -59,16 +61,20 @@ class EngineEvents:
         self._order = order
         self._ask_next = ask_next
 
-    def take(self, event: EngineEvent) -> None:  # noqa: C901  # one case for each event
+    def take(self, event: EngineEvent) -> None:  # noqa: C901, PLR0912  # one case for each event
         match event:
             case VoiceBegan(at_ms):
                 self._door.feed(EngineVoice(True, self._axis.sample(at_ms)))
             case VoiceEnded(at_ms):
                 self._door.feed(EngineVoice(False, self._axis.sample(at_ms)))
-            case Heard(text, is_final, item):
+            case Heard(text, is_final, item, used):
+                if used is not None:
+                    self._door.feed(Booked(used))
                 self._door.feed(EngineWords(text, is_final, item))
             case AnswerBegan(id, asked, item):
                 self._begin(id, asked, item)
+            case AnswerChunk(id, chunk) if chunk.type == "usage":
+                self._book(self._requests.payer(id), chunk)
             case AnswerChunk(id, chunk):
                 if (request := self._requests.of(id)) is not None:
                     self._chunk(request, chunk)
@@ -95,6 +101,14 @@ class EngineEvents:
             self._door.feed(EngineAnswers(id, item))  # whose turn may follow it
         if self._requests.begin(id, asked=asked) is None:
             self._order(self._engine.cancel)
+
+    def _book(self, request: Request | None, usage: LLMChunk) -> None:
+        """An answer is charged for, whether or not it is still wanted, or ever was."""
+        if request is not None:
+            self._door.feed(Booked(LLMChunked(request.round, usage, request.piece), request.turn))
+            return
+        provider, model = name_of(self._engine)
+        self._door.feed(Booked(SpeechUsed("engine", provider, model, costs_of(self._engine), tokens=(usage,))))
 
     def _chunk(self, request: Request, chunk: LLMChunk) -> None:
         if request.piece is not None:

@@ -24,6 +24,7 @@ class Request:
     """
 
     epoch: int
+    turn: int
     round: int = 0
     piece: int | None = None
     tell: Callable[[Engine], Awaitable[None]] | None = None
@@ -44,6 +45,7 @@ class Requests:
         self._told: Request | None = None
         self._running: dict[str, Request | None] = {}
         self._unwanted: set[Request] = set()
+        self._asked: dict[str, Request] = {}
 
     @property
     def busy(self) -> bool:
@@ -79,19 +81,26 @@ class Requests:
         """Answer `id` begins; gives what it answers, if that is still wanted."""
         if asked:
             request, self._told = self._told, None
+            if request is not None:
+                self._asked[id] = request
             self._running[id] = None if request in self._unwanted else request
         return self._running.setdefault(id, None)
 
     def follow(self, id: str, request: Request) -> None:
         """Answer `id`, which nobody asked for, is this request's."""
-        self._running[id] = request
+        self._running[id] = self._asked[id] = request
 
     def of(self, id: str) -> Request | None:
         """What answer `id` answers, if that is still wanted."""
         return self._running.get(id)
 
+    def payer(self, id: str) -> Request | None:
+        """What answer `id` was begun for, also where that is not wanted any more: it is charged for all the same."""
+        return self._asked.get(id)
+
     def end(self, id: str) -> Request | None:
         """Answer `id` is complete."""
+        self._asked.pop(id, None)
         return self._running.pop(id, None)
 
     def refuse(self) -> Request | None:
@@ -127,12 +136,12 @@ class Requests:
         broken = [request for request in self._running.values() if request is not None]
         if self._told is not None and self._told not in self._unwanted:
             self._wanted.appendleft(self._told)
-        self._told, self._running = None, {}
+        self._told, self._running, self._asked = None, {}, {}
         return broken
 
     def drop(self) -> list[Request]:
         """The engine is gone. Gives what will not be answered."""
         dropped = [request for request in self._open() if request not in self._unwanted]
         self._wanted.clear()
-        self._told, self._running = None, {}
+        self._told, self._running, self._asked = None, {}, {}
         return dropped

@@ -14,7 +14,6 @@ from math import exp
 from typing import Any, ClassVar, Final, Literal
 
 from patter_nb.audio.frames import AudioFormat
-from patter_nb.llm.base import LLMChunk
 from patter_nb.stt.base import Transcript, Word
 from patter_nb.stt.imagined import is_imagined
 from patter_nb.stt.wire.link import Closed, Message
@@ -22,6 +21,7 @@ from patter_nb.stt.wire.socket import SocketSTT
 from patter_nb.stt.wire.stream import Stream
 from patter_nb.stt.wire.told import Answered, Declined, Interim, Segment, Told
 from patter_nb.stt.wire.upload import UploadStream
+from patter_nb.wire.openai_usage import transcription_tokens
 from patter_nb.wire.refusals import refusal_of
 
 __all__ = ["OpenAITranscribeSTT"]
@@ -139,8 +139,9 @@ class _Items:
             if item == self._order[0]:
                 yield Interim(self._texts[item])
         elif kind == f"{_PREFIX}completed":
-            item, told = self._know(message["item_id"]), message.get("usage")
-            self._done[item] = Segment(str(message["transcript"]), (), _mean(message.get("logprobs")), tokens=_tokens(told))
+            item, usage = self._know(message["item_id"]), message.get("usage") or {}
+            tokens = transcription_tokens(usage, "openai") if usage.get("type") == "tokens" else None  # else the duration counts
+            self._done[item] = Segment(str(message["transcript"]), (), _mean(message.get("logprobs")), tokens=tokens)
             while self._order and self._order[0] in self._done:
                 item = self._order.pop(0)
                 del self._texts[item]
@@ -159,15 +160,6 @@ class _Items:
         if error.get("code") == "session_expired":
             raise Closed(1001, str(error.get("message")))
         raise Declined(refusal_of({"error": error}))
-
-
-def _tokens(usage: Mapping[str, Any] | None) -> LLMChunk | None:
-    """What a model is charged for that is charged by tokens; whisper-1 is by the duration of the sound, which is known here."""
-    if not usage or usage.get("type") != "tokens":
-        return None
-    sound = {"input_audio_tokens": int((usage.get("input_token_details") or {}).get("audio_tokens") or 0)}
-    input, output = int(usage["input_tokens"]), int(usage["output_tokens"])
-    return LLMChunk("usage", input_tokens=input, output_tokens=output, provider="openai", extra={"openai": sound})
 
 
 def _mean(logprobs: Sequence[Mapping[str, Any]] | None) -> float | None:

@@ -34,6 +34,8 @@ class Row:
 
     server: Callable[..., Any]
     engine: Callable[..., Engine]
+    counts: bool = True
+    """Whether the vendor tells what it charges for."""
 
     @asynccontextmanager
     async def talking(
@@ -61,7 +63,7 @@ def by_client(key: str, *, base_url: str, **fields: Any) -> Engine:
 ROWS = {
     "openai": Row(RealtimeServer, OpenAIRealtime),
     "openai client": Row(RealtimeServer, by_client),
-    "elevenlabs": Row(ConvAIServer, convai),
+    "elevenlabs": Row(ConvAIServer, convai, counts=False),
     "google": Row(GeminiLiveServer, GeminiLive),
 }
 
@@ -105,6 +107,39 @@ async def test_a_greeting_comes_first_and_typed_words_are_answered(row: Row) -> 
         await heard_all(session, page)
         assert (await session.ask("Anybody?")).agent_text == "Yes."
         assert [(turn.source, turn.status) for turn in session.turns] == [("greeting", "completed"), ("typed", "completed")]
+
+
+async def test_what_an_engine_says_by_itself_is_charged_to_its_turn(row: Row) -> None:
+    replies = ["Yes.", "Bye."] if row is ROWS["elevenlabs"] else ["Hello there.", "Yes.", "Bye."]
+    async with row.talking(replies, first_message="Hello there.") as (session, page, _):
+        await heard_all(session, page)
+        answered = await session.ask("Anybody?")
+        said = await session.say("Bye.")
+        greeting = session.turns[0]
+    assert [turn.source for turn in session.turns] == ["greeting", "typed", "say"]
+    for turn in (greeting, answered, said):
+        assert [request.stage for request in turn.requests] == ["engine"]
+        assert list(turn.costs) == ["engine"]
+        assert turn.provider == answered.provider
+        assert bool(turn.usage) == row.counts
+        assert (turn.cost is not None) == row.counts  # unknown, never nothing
+        assert turn.cost is None or turn.cost > 0
+    assert greeting.usage == answered.usage == said.usage
+
+
+async def test_an_answer_that_is_interrupted_is_charged_to_its_own_turn(row: Row) -> None:
+    async with row.talking([Spoken(LONG, paced=True), "All right."]) as (session, page, _):
+        session.take(Typed("Tell me."))
+        await until(lambda: page.sent > 4000)
+        session.take(Typed("Stop."))
+        await until(lambda: len(session.turns) == 2 and session.turns[1].status == "completed")
+        first, second = session.turns
+        if row.server is RealtimeServer:  # its vendor tells of what was cut off, too; else that stays unknown
+            await until(lambda: first.cost is not None)
+    assert first.status == "interrupted"
+    assert (first.cost is not None) == (row.server is RealtimeServer)
+    assert (second.cost is not None) == row.counts
+    assert [len(turn.requests) for turn in session.turns] == [1, 1]
 
 
 async def test_tools_are_the_sessions(row: Row) -> None:
@@ -163,6 +198,17 @@ async def test_a_conversation_that_drops_is_begun_anew_with_what_was_said(row: R
         assert not bodies(session, StageFailed)
         told = str(server.received[before:]) + str(getattr(server, "setups", "")[1:])
         assert all(text in told for text in ("Be brief.", "first", "One.", "second"))
+
+
+async def test_another_prompt_is_told_before_the_next_answer(row: Row) -> None:
+    async with row.talking(["One.", "Two."]) as (session, page, server):
+        assert (await session.ask("first")).agent_text == "One."
+        await heard_all(session, page)
+        session.system_prompt = "Be long."
+        assert (await session.ask("second")).agent_text == "Two."
+        assert not bodies(session, StageFailed)
+        assert len(server.conversations) == 1
+        assert "Be long." in str(server.received) + str(getattr(server, "setups", ""))
 
 
 @pytest.mark.usefixtures("drops_at_once")

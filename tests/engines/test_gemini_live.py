@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -38,6 +39,9 @@ async def test_what_is_said_is_answered_aloud() -> None:
             (turn,) = session.turns
     assert (turn.user_text, turn.agent_text, turn.heard_text) == ("How is the weather?", "It is sunny.", "It is sunny.")
     assert turn.usage == {"input_tokens": 12, "output_tokens": 7}
+    assert turn.requests[0].usage is not None
+    assert turn.requests[0].usage.extra == {"google": {"input_audio_tokens": 8, "output_audio_tokens": 7}}
+    assert turn.cost == (4 * Decimal("0.5") + 8 * 3 + 7 * 12) / 1_000_000  # sound has its own price
     assert page.sent == pytest.approx(24_000 * 0.06 * len("It is sunny."), abs=2)
     (setup,) = server.setups
     assert setup["systemInstruction"] == {"parts": [{"text": "Be brief."}]}

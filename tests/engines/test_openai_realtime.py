@@ -42,7 +42,7 @@ async def test_what_is_said_is_answered_aloud(late: bool) -> None:
     assert (turn.source, turn.user_text, turn.agent_text) == ("speech", "How is the weather?", "It is sunny.")
     assert turn.heard_text == "It is sunny."
     assert (turn.provider, turn.model, turn.status) == ("openai", "gpt-realtime-mini", "completed")
-    assert turn.usage == {"input_tokens": 16, "output_tokens": 10, "cache_read_tokens": 4}
+    assert turn.usage == {"input_tokens": 16, "output_tokens": 10, "cache_read_tokens": 4, "stt_seconds": 0.8}
     assert session.history == ({"role": "user", "content": "How is the weather?"}, {"role": "assistant", "content": "It is sunny."})
     assert page.sent == pytest.approx(24_000 * 0.06 * len("It is sunny."), abs=2)
     assert len(server.heard) == pytest.approx(1200 * 48, rel=0.02)

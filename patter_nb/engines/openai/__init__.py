@@ -29,8 +29,10 @@ from patter_nb.engines.openai.client import connected_by, manager_of
 from patter_nb.engines.socket import Socket, SocketEngine
 from patter_nb.engines.sound import Sound
 from patter_nb.errors import AuthenticationError, ModelNotFound, PatterConfigError
+from patter_nb.events import SpeechUsed
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMChunk, Message
+from patter_nb.wire.openai_usage import transcription_tokens
 from patter_nb.wire.refusals import Source, refusal_error, refusal_of
 
 if TYPE_CHECKING:
@@ -233,7 +235,8 @@ class OpenAIRealtime(SocketEngine):
                 return (Heard(self._partial, is_final=False),)
             case "completed" | "failed":
                 self._partial, text = "", str(message.get("transcript") or "").strip()
-                return (Heard(text, is_final=True, item=str(message.get("item_id") or "")),)
+                used = self._transcribed(message.get("usage") or {}) if kind.endswith("completed") else None
+                return (Heard(text, is_final=True, item=str(message.get("item_id") or ""), used=used),)
         return ()
 
     def _of_answer(self, kind: str, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
@@ -295,6 +298,13 @@ class OpenAIRealtime(SocketEngine):
         usage = response.get("usage")
         counted = (AnswerChunk(id, self._usage(usage)),) if isinstance(usage, Mapping) else ()
         return (*counted, AnswerEnded(id, finish))
+
+    def _transcribed(self, usage: Mapping[str, Any]) -> SpeechUsed:
+        """What writing down the person's words is charged for: by the price of the model that does it, not of this one."""
+        model = str(self._transcription["model"])
+        seconds = float(usage["seconds"]) if usage.get("type") == "duration" else None
+        tokens = (transcription_tokens(usage, self.provider),) if usage.get("type") == "tokens" else ()
+        return SpeechUsed("stt", self.provider, model, True, seconds=seconds, tokens=tokens)
 
     def _usage(self, usage: Mapping[str, Any]) -> LLMChunk:
         """The count; what of it is sound rides along under the names of `pricing`."""

@@ -138,6 +138,8 @@ class _Conversation:
             await self.send({"serverContent": {"outputTranscription": {"text": word if number == 0 else f" {word}"}}})
             if said.paced:
                 await asyncio.sleep(len(block) / 2 / RATE)
-        usage = {"promptTokenCount": 12, "responseTokenCount": 7, "totalTokenCount": 19}
+        usage: dict[str, Any] = {"promptTokenCount": 12, "responseTokenCount": 7, "totalTokenCount": 19}
+        usage["promptTokensDetails"] = [{"modality": "TEXT", "tokenCount": 4}, {"modality": "AUDIO", "tokenCount": 8}]
+        usage["responseTokensDetails"] = [{"modality": "AUDIO", "tokenCount": 7}]
         await self.send({"serverContent": {"generationComplete": True}})
         await self.send({"serverContent": {"turnComplete": True}, "usageMetadata": usage})

@@ -212,7 +212,7 @@ class _Conversation:
         usage |= {"input_token_details": {"text_tokens": 12, "audio_tokens": 8, "cached_tokens": 4}}  # type: ignore[dict-item]
         usage |= {"output_token_details": {"text_tokens": 3, "audio_tokens": 7}}  # type: ignore[dict-item]
         response: dict[str, Any] = {"id": self._response_id, "status": status, "output": output, "usage": None}
-        if status == "completed":
+        if status in ("completed", "cancelled"):
             response["usage"] = usage
         response["status_details"] = {"type": status, "error": error} if error is not None else None
         await self.send("response.done", response=response)
