@@ -108,8 +108,10 @@ class SocketEngine(ABC):
 
     async def open(self, agent: Agent, history: Sequence[Message]) -> None:
         """Connect and begin. Raises `ConnectionFailed`, `AuthenticationError` and whatever else the vendor says."""
-        if self._socket is not None and not self._socket.closed:
-            raise PatterConfigError(f"This {type(self).__name__} is open already.", hint="Make one for each session.")
+        if self._socket is not None:
+            if not self._socket.closed and not self._left:
+                raise PatterConfigError(f"This {type(self).__name__} is open already.", hint="Make one for each session.")
+            await self._socket.close()  # whoever began to may have been cancelled meanwhile
         self._agent, self._left = agent, False
         try:
             self._socket = await self.connect()
