@@ -10,19 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
-import socket
-import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
+from foreign_servers import free_port, installed, running, running_aimock
 from ways import VENDORS, Vendor, calls_of, check, chunks_of, text_of, usage_of
 
 from patter_nb.errors import PatterError, RateLimitError, ServerError, TruncatedStream
@@ -34,54 +29,13 @@ from patter_nb.turns import ToolCall
 
 pytestmark = pytest.mark.slow
 
-AIMOCK, LLMOCK = "@copilotkit/aimock@1.43.0", "llmock==0.2.2"
-STARTS_S = 30.0
+LLMOCK = "llmock==0.2.2"
 TEXT = "Caffè ☕, naïve 🔥 and 日本 are whole."
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOL = {"type": "function", "function": {"name": "get_weather", "description": "The weather in a city.", "parameters": WEATHER}}
 CALLS = [{"name": "get_weather", "arguments": {"city": city}} for city in ("Rome", "Oslo ☕")]
 
 every_vendor = pytest.mark.parametrize("vendor", VENDORS.values(), ids=VENDORS)
-
-
-def missing(why: str) -> NoReturn:
-    pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
-
-
-def installed(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=240, check=False)
-    if done.returncode:
-        missing(f"{command[-1]} cannot be installed: {done.stderr[-500:]}")
-
-
-@contextmanager
-def running(command: Sequence[str], folder: Path, port: int, environment: Mapping[str, str]) -> Iterator[None]:
-    """The server, from when it listens until the end of the block."""
-    with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=dict(environment)) as process:
-        try:
-            until = time.monotonic() + STARTS_S
-            while not _listens(port):
-                if process.poll() is not None or time.monotonic() > until:
-                    pytest.fail(f"{command[0]} does not listen: {(folder / 'log').read_text()[-2000:]}")
-                time.sleep(0.05)
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:  # it waits for answers that nobody does
-                process.kill()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as own:
-        return own.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as own:
-        own.bind(("127.0.0.1", 0))
-        return int(own.getsockname()[1])
 
 
 def model_of(vendor: Vendor, base_url: str, **options: Any) -> VendorLLM:
@@ -129,15 +83,8 @@ def fixtures() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def aimock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running aimock."""
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm is None or node is None:
-        missing("node and npm not found, so nothing is tested against aimock (node 20 or later)")
-    folder, port = tmp_path_factory.mktemp("aimock"), free_port()
-    installed(npm, "install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", str(folder), AIMOCK)
-    (folder / "fixtures.json").write_text(json.dumps({"fixtures": fixtures()}), "utf-8")
-    options = ["-p", str(port), "-h", "127.0.0.1", "-f", "fixtures.json", "--chunk-size", "8", "--validate-on-load", "--strict"]
-    with running([node, "node_modules/.bin/llmock", *options], folder, port, os.environ):
-        yield f"http://127.0.0.1:{port}"
+    with running_aimock(tmp_path_factory.mktemp("aimock"), fixtures()) as address:
+        yield address
 
 
 def at_aimock(vendor: Vendor, address: str, **options: Any) -> VendorLLM:

@@ -33,7 +33,7 @@ from patter_nb.events import SpeechUsed
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.wire.openai_usage import transcription_tokens
-from patter_nb.wire.refusals import Source, refusal_error, refusal_of
+from patter_nb.wire.refusals import Source, refusal_of
 
 if TYPE_CHECKING:
     from patter_nb.agent import Agent
@@ -212,7 +212,7 @@ class OpenAIRealtime(SocketEngine):
         of, code = str(told.get("event_id") or "").partition("_")[0], told.get("code")
         if code in _PASSING or of == _TRUNCATING:
             return ()
-        error = refusal_error(refusal_of({"error": told}), self.source)
+        error = self.error(refusal_of({"error": told}))
         if isinstance(error, _FATAL):
             raise error
         if code == _BUSY:
@@ -253,10 +253,7 @@ class OpenAIRealtime(SocketEngine):
             case "response.created":
                 response = message.get("response") or {}
                 self._answer, self._calls = str(response.get("id")), {}
-                asked = "asked" in (response.get("metadata") or {})
-                if asked:
-                    self._request = None
-                return (AnswerBegan(self._answer, asked, "" if asked else self._said_item),)
+                return (self._begun(response.get("metadata") or {}),)
             case "response.output_item.added" | "response.output_item.done":
                 return self._item_of(id, message.get("item") or {})
             case "response.function_call_arguments.delta":
@@ -264,6 +261,14 @@ class OpenAIRealtime(SocketEngine):
             case "response.done":
                 return self._done(message.get("response") or {})
         return ()
+
+    def _begun(self, metadata: Mapping[str, Any]) -> AnswerBegan:
+        """The answer to what was asked for, or to what was said. Servers that only resemble OpenAI's may not give the metadata back."""
+        if "asked" in metadata or (self._request is not None and not self._said_item):
+            self._request = None
+            return AnswerBegan(str(self._answer), asked=True)
+        said, self._said_item = self._said_item, ""
+        return AnswerBegan(str(self._answer), asked=False, item=said)
 
     def _item_of(self, answer: str, item: Mapping[str, Any]) -> Iterable[EngineEvent]:
         """A call, as it begins or is complete; its name is here, also where the events of its arguments leave it out."""
@@ -291,7 +296,7 @@ class OpenAIRealtime(SocketEngine):
             self._again = None
         if status == "failed":
             details = (response.get("status_details") or {}).get("error") or {}
-            return (AnswerFailed(id, refusal_error(refusal_of({"error": details}), self.source)),)
+            return (AnswerFailed(id, self.error(refusal_of({"error": details}))),)
         finish = "tool_calls" if self._calls and status == "completed" else _ENDS.get(status, "stop")
         if status == "incomplete" and (response.get("status_details") or {}).get("reason") == "content_filter":
             finish = "content_filter"

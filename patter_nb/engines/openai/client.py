@@ -32,6 +32,7 @@ class _ClientSocket:
         self._connection = connection
         self._closed = False
         self._code: int | None = None
+        self._reason = ""
 
     @property
     def closed(self) -> bool:
@@ -40,6 +41,10 @@ class _ClientSocket:
     @property
     def close_code(self) -> int | None:
         return self._code
+
+    @property
+    def close_reason(self) -> str:
+        return self._reason
 
     async def send(self, message: Mapping[str, Any]) -> None:
         with self._until_it_ends():
@@ -60,7 +65,8 @@ class _ClientSocket:
         except Exception as error:
             if "ConnectionClosed" not in _kinds(error):
                 raise
-            self._closed, self._code = True, getattr(getattr(error, "rcvd", None), "code", None)
+            told = getattr(error, "rcvd", None)
+            self._closed, self._code, self._reason = True, getattr(told, "code", None), getattr(told, "reason", "")
 
     async def close(self) -> None:
         self._closed = True

@@ -42,7 +42,8 @@ class RealtimeServer(EngineServer["Reply", "_Conversation"]):
 
     `received` holds every message of the client, `heard` its sound (24 kHz), `sessions` what each connection was told of the session.
     It takes the key "test-key". A response begins after `thinks_s`; a message of a type in `refuses` gets that code and message as an
-    error. Leaving the block raises `AssertionError` for replies that nobody asked for.
+    error. Without `keeps_metadata` it gives a response's metadata not back, as servers that only resemble OpenAI's.
+    Leaving the block raises `AssertionError` for replies that nobody asked for.
     """
 
     def __init__(
@@ -53,10 +54,12 @@ class RealtimeServer(EngineServer["Reply", "_Conversation"]):
         key: str = "test-key",
         thinks_s: float = 0.0,
         refuses: Mapping[str, tuple[str, str]] | None = None,
+        keeps_metadata: bool = True,
     ) -> None:
         super().__init__(replies, hears)
         self.thinks_s = thinks_s
         self.refuses = dict(refuses or {})
+        self.keeps_metadata = keeps_metadata
         self._key = key
         self._ids = count(1)
         self.sessions: list[dict[str, Any]] = []
@@ -187,7 +190,8 @@ class _Conversation:
 
     async def _answer(self, id: str, asked: dict[str, Any], written: Utterance | None) -> None:
         await asyncio.sleep(self._server.thinks_s)
-        await self.send("response.created", response={"id": id, "status": "in_progress", "metadata": asked.get("metadata")})
+        metadata = asked.get("metadata") if self._server.keeps_metadata else None
+        await self.send("response.created", response={"id": id, "status": "in_progress", "metadata": metadata})
         reply = self._server.next_reply()
         if isinstance(reply, Refused):
             await self._done("failed", [], error={"code": reply.code, "type": reply.code, "message": reply.message})
