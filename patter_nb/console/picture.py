@@ -6,13 +6,15 @@ like), so that what an event means on screen is decided here, once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from decimal import Decimal
 from typing import Final
 
 from patter_nb.console.turn_picture import Json, Op, TurnPicture
 from patter_nb.events import (
     Event,
     MicrophoneMuted,
+    PreemptiveDropped,
+    PreemptiveStarted,
     StageFailed,
     StateChanged,
     TranscriptFinal,
@@ -22,9 +24,9 @@ from patter_nb.events import (
     UtteranceDropped,
     error_to_dict,
 )
-from patter_nb.llm.base import name_of
+from patter_nb.llm.base import costs_of, name_of
 from patter_nb.session import Session
-from patter_nb.turns import Turn
+from patter_nb.turns import Turns
 
 __all__ = ["TURNS_SHOWN", "Picture"]
 
@@ -53,6 +55,7 @@ class Picture:
         self._words: list[str] = []
         self._ops: list[Op] = []
         self._touched: set[int] = set()
+        self._early: list[Event] | None = None
         for event in session.events:
             self.fold(event)
         self.drain()
@@ -63,13 +66,27 @@ class Picture:
         return bool(self._top["muted"])
 
     def fold(self, event: Event) -> None:
-        """Take in one more event."""
-        if event.turn is not None:
-            if event.turn not in self._turns:
-                self._turns[event.turn] = TurnPicture(self._session.turns.by_id(event.turn), self._ops)
-            self._turns[event.turn].fold(event, self._ops)
-            self._touched.add(event.turn)
+        """Take in one more event. An answer that is begun early is shown when its turn begins."""
+        match event.body:
+            case PreemptiveStarted():
+                self._early = []
+            case PreemptiveDropped():
+                self._early = None
+            case TurnStarted() if self._early is not None and event.turn is not None:
+                early, self._early = self._early, None
+                for earlier in (event, *(earlier for earlier in early if earlier.turn == event.turn)):
+                    self._fold_turn(event.turn, earlier)
+            case _ if self._early is not None and event.turn is not None and event.turn not in self._turns:
+                self._early.append(event)
+            case _ if event.turn is not None:
+                self._fold_turn(event.turn, event)
         self._fold(event)
+
+    def _fold_turn(self, number: int, event: Event) -> None:
+        if number not in self._turns:
+            self._turns[number] = TurnPicture(self._session.turns.by_id(number), self._ops)
+        self._turns[number].fold(event, self._ops)
+        self._touched.add(number)
 
     def drain(self) -> list[Op]:
         """What has changed since the last time, in order."""
@@ -157,10 +174,12 @@ def _joined(turn: dict[str, Json]) -> list[dict[str, Json]]:
 def _chip(part: object) -> dict[str, Json]:
     """Who does a stage. Of a provider nothing is read but its name and whether it costs: keys live in the rest."""
     provider, model = name_of(part)
-    return {"name": provider, "model": model, "costs": bool(getattr(part, "costs", False))}
+    return {"name": provider, "model": model, "costs": costs_of(part)}
 
 
-def _spent(turns: Iterable[Turn]) -> dict[str, Json]:
-    costs = [turn.cost for turn in turns if turn.requests]
-    known = [cost for cost in costs if cost is not None]
-    return {"usd": str(sum(known)) if known else None, "unpriced": len(costs) - len(known)}
+def _spent(turns: Turns) -> dict[str, Json]:
+    """All that is known of what the session costs, and how many turns are of unknown price."""
+    known = sum((charge.cost for charge in turns.charges if charge.cost is not None), Decimal(0))
+    costs = [turn.cost for turn in turns if turn.requests or turn.cost != 0]
+    unpriced = costs.count(None)
+    return {"usd": str(known) if known or len(costs) > unpriced else None, "unpriced": unpriced}

@@ -150,6 +150,7 @@ class TurnPicture:
 
 def _figures(turn: Turn) -> dict[str, Json]:
     """What a turn's own fold tells."""
+    cost = turn.cost
     return {
         "user": turn.user_text,
         "status": turn.status,
@@ -159,7 +160,7 @@ def _figures(turn: Turn) -> dict[str, Json]:
         "tokens": turn.usage.get("output_tokens"),
         "provider": turn.provider,
         "model": turn.model,
-        "cost": None if turn.cost is None or not turn.requests else str(turn.cost),
+        "cost": None if cost is None or not (turn.requests or cost) else str(cost),
     }
 
 

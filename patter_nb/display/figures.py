@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
-__all__ = ["count", "duration", "money", "tokens"]
+__all__ = ["bill", "count", "duration", "money", "speech", "tokens"]
 
 
 _DIGITS = ((9.95, "{0:.1f} ms"), (999.5, "{0:.0f} ms"), (99_950.0, "{1:.1f} s"))
@@ -46,12 +47,38 @@ def money(cost: Decimal | None) -> str:
     return f"${cost:.4f}" if cost > Decimal("0.00005") else "under $0.0001"
 
 
-def tokens(usage: dict[str, int]) -> str:
+def bill(costs: Mapping[str, Decimal | None]) -> str:
+    """USD of all stages; where the price of some is unknown, that of the others, and which they are.
+
+    >>> bill({"stt": Decimal("0.001"), "llm": Decimal("0.002")}), bill({"llm": None}), bill({"llm": Decimal("0.002"), "tts": None})
+    ('$0.0030', 'unpriced', '$0.0020 + tts unpriced')
+    """
+    known = sum(filter(None, costs.values()), Decimal(0))
+    unpriced = [stage for stage, cost in costs.items() if cost is None]
+    if not unpriced:
+        return money(known)
+    which = f"{' and '.join(unpriced)} unpriced" if len(costs) > 1 else money(None)
+    return f"{money(known)} + {which}" if known else which
+
+
+def speech(usage: Mapping[str, float]) -> list[str]:
+    """What went to ears and voice.
+
+    >>> speech({"input_tokens": 12, "stt_seconds": 2.14, "tts_characters": 34})
+    ['2.1 s heard', '34 characters spoken']
+    """
+    heard, spoken = usage.get("stt_seconds"), usage.get("tts_characters")
+    told = [f"{duration(heard * 1000)} heard"] if heard else []
+    return told + ([f"{count(int(spoken), 'character')} spoken"] if spoken else [])
+
+
+def tokens(usage: Mapping[str, float]) -> str:
     """What the model read and wrote, as far as it was told.
 
     >>> tokens({"input_tokens": 1212, "output_tokens": 34, "cache_read_tokens": 900})
     'tokens 1,212 in, 34 out, 900 cache read'
     """
     names = {"input_tokens": "in", "output_tokens": "out"}
-    told = [f"{number:,} {names.get(name, name.removesuffix('_tokens').replace('_', ' '))}" for name, number in usage.items() if number]
-    return f"tokens {', '.join(told)}" if told else "no tokens" if usage else "tokens not told"
+    counts = {name: number for name, number in usage.items() if name.endswith("_tokens")}
+    told = [f"{number:,} {names.get(name, name.removesuffix('_tokens').replace('_', ' '))}" for name, number in counts.items() if number]
+    return f"tokens {', '.join(told)}" if told else "no tokens" if counts else "tokens not told"

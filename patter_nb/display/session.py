@@ -9,6 +9,7 @@ from patter_nb.display.figures import count, money
 from patter_nb.display.markup import Html, foreign, join, line, tag
 from patter_nb.display.turn import TURNS_SHOWN, clean_line, turn_text, turns_list
 from patter_nb.session import Session
+from patter_nb.turns import Turns
 
 __all__ = ["session_page", "session_text"]
 
@@ -45,10 +46,16 @@ def _state(session: Session) -> str:
 
 
 def _counts(session: Session) -> str:
-    asked = [turn for turn in session.turns if turn.requests]
-    prices = [turn.cost for turn in asked]
-    known = [price for price in prices if price is not None]
-    unpriced = len(prices) - len(known)
-    cost = money(sum(known, Decimal(0))) + (f" + {count(unpriced, 'unpriced turn')}" if unpriced else "") if known else money(None)
+    charges = session.turns.charges
     figures = [count(len(session.turns), "turn"), count(len(session.tool_calls), "tool call"), count(len(session.chunks), "chunk")]
-    return clean_line(*figures, count(len(session.events), "event"), *([cost] if asked else []))
+    return clean_line(*figures, count(len(session.events), "event"), *([_spent(session.turns)] if charges else []))
+
+
+def _spent(turns: Turns) -> str:
+    """All that is known of what the session costs, and how much is not."""
+    known = sum((charge.cost for charge in turns.charges if charge.cost is not None), Decimal(0))
+    if all(charge.cost is not None for charge in turns.charges):
+        return money(known)
+    costs = [turn.cost for turn in turns if turn.charges]
+    unpriced = count(costs.count(None), "unpriced turn") if None in costs else "unpriced speech"
+    return f"{money(known)} + {unpriced}" if known or len(costs) > costs.count(None) else money(None)

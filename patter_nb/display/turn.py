@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from patter_nb.display.error import error_card, error_text
-from patter_nb.display.figures import count, duration, money, tokens
+from patter_nb.display.figures import bill, count, duration, money, speech, tokens
 from patter_nb.display.latency import bar
 from patter_nb.display.markup import Html, foreign, join, left_out, line, shorten, tag
 from patter_nb.display.tools import call_card, call_line, call_text
@@ -101,10 +101,16 @@ def broken_off(turn: Turn) -> str:
 
 
 def _asked(turn: Turn) -> str:
-    """One line: who answered, tokens, cost."""
-    if not turn.requests:
-        return "no model was asked"
-    return clean_line(_answered(turn), tokens(turn.usage), money(turn.cost))
+    """One line: who answered, tokens, cost; of ears and voice what they were sent, where that costs."""
+    costs, asked = turn.costs, [_answered(turn), tokens(turn.usage)] if turn.requests else ["no model was asked"]
+    speaks = [stage for stage in ("stt", "tts") if costs.get(stage, 0) != 0]
+    return clean_line(*asked, *(speech(turn.usage) if speaks else []), *([bill(costs)] if turn.requests or speaks else []))
+
+
+def _bill(turn: Turn) -> Html:
+    """What each stage costs, where more than one does."""
+    paid = {stage: cost for stage, cost in turn.costs.items() if cost != 0}
+    return tag("p", clean_line(*(f"{stage} {money(cost)}" for stage, cost in paid.items())), cls="dim") if len(paid) > 1 else Html()
 
 
 def _answered(turn: Turn) -> str:
@@ -132,7 +138,7 @@ def clean_line(*figures: str) -> str:
 
 def turn_page(turn: Turn) -> Html:
     """The whole turn."""
-    return join(_head(turn), _talk(turn, FULL), tag("p", _asked(turn), cls="dim"), bar(turn.latency), _requests(turn, FULL))
+    return join(_head(turn), _talk(turn, FULL), tag("p", _asked(turn), cls="dim"), _bill(turn), bar(turn.latency), _requests(turn, FULL))
 
 
 def turn_item(turn: Turn) -> Html:
@@ -205,11 +211,14 @@ def _requests(turn: Turn, room: Room) -> Html:
 
 
 def _request(request: LLMRequest, room: int) -> Html:
-    told = [f"round {request.round} by {_who(request)}", f"{count(len(request.messages), 'message')} after {request.carried:,} carried"]
+    said = f"said by {_who(request)}"
+    asked = (f"round {request.round} by {_who(request)}", f"{count(len(request.messages), 'message')} after {request.carried:,} carried")
+    told = [said] if request.piece is not None else [*asked]
     if request.usage is not None:
         both = {"input_tokens": request.usage.input_tokens, "output_tokens": request.usage.output_tokens}
         told.append(tokens({name: number for name, number in both.items() if number is not None}))
-    told.append(f"finished: {request.finish_reason}" if request.finish_reason else "not finished")
+    if request.piece is None:
+        told.append(f"finished: {request.finish_reason}" if request.finish_reason else "not finished")
     return join(tag("p", clean_line(*told), cls="dim"), *chunk_lines(request.chunks, room))
 
 

@@ -20,7 +20,8 @@ export function stageChips(store) {
     const now = JSON.stringify([runs, spent]);
     if (now === shown) return;
     shown = now;
-    const payer = runs.engine ? "engine" : "thinks";
+    const thinker = runs.engine ? "engine" : "thinks";
+    const payer = [thinker, "speaks", "hears"].find((stage) => runs[stage]?.costs) ?? thinker;
     const chips = STAGES.map((stage) => chip(stage, runs[stage] ?? null, stage === payer ? spent : null));
     element.replaceChildren(...chips.filter((each) => each !== null));
   }
@@ -31,7 +32,7 @@ export function stageChips(store) {
 /**
  * @param {string} stage
  * @param {import("./picture.js").StageRun | null} run
- * @param {{usd: string | null, unpriced: number} | null} spent what the session has cost, told where most of it is spent
+ * @param {{usd: string | null, unpriced: number} | null} spent what the session has cost, told at the first that costs
  */
 function chip(stage, run, spent) {
   if (run === null) return null;

@@ -319,6 +319,9 @@ describe("the bar", () => {
     expect(text(".patter-chip")).toEqual(["thinks OpenAI gpt · price unknown"]);
     batch(["set", "runs", { engine: { name: "OpenAIRealtime", model: "rt", costs: false } }]);
     expect(text(".patter-chip")).toEqual(["engine OpenAIRealtime rt · free"]);
+    const voice = { name: "CartesiaTTS", model: "sonic-3", costs: true };
+    batch(["set", "runs", { thinks: STAGE, speaks: voice }], ["set", "spent", { usd: "0.0123", unpriced: 0 }]);
+    expect(text(".patter-chip")).toEqual(["thinks Scripted", "speaks Cartesia sonic-3 · $0.0123"]);
   });
 
   it.each([
