@@ -11,12 +11,14 @@ from patter_nb.agent import Agent
 from patter_nb.audio.frames import Frame
 from patter_nb.errors import PatterError
 from patter_nb.events import Stage
-from patter_nb.llm.base import warm
+from patter_nb.llm.base import costs_of, warm
 from patter_nb.pipeline.door import Door
 from patter_nb.pipeline.engaged import Engaged
+from patter_nb.pipeline.judge import Judge
 from patter_nb.pipeline.listener import Listener
 from patter_nb.pipeline.speaker import Speaker
 from patter_nb.pipeline.thinker import Thinker
+from patter_nb.pricing import load_prices
 from patter_nb.step.effects import (
     AskLLM,
     Cancel,
@@ -183,7 +185,8 @@ def _warming(agent: Agent, before: Agent | None) -> list[Awaitable[None]]:
     """What is to be loaded for `agent` and was not for `before`. Beside an engine nothing else is."""
     if agent.engine is not None:
         fresh = before is None or agent.engine is not before.engine
-        return [agent.engine.warmup()] if fresh and isinstance(agent.engine, Warmable) else []
+        loading = [agent.engine.warmup()] if fresh and isinstance(agent.engine, Warmable) else []
+        return [*loading, *_prices(agent.engine)] if fresh else []
     if before is not None and before.engine is not None:
         before = None
     pairs: tuple[tuple[object, object], ...] = (
@@ -194,4 +197,9 @@ def _warming(agent: Agent, before: Agent | None) -> list[Awaitable[None]]:
     warming: list[Awaitable[None]] = [part.warmup() for part, old in pairs if part is not old and isinstance(part, Warmable)]
     if before is None or agent.llm is not before.llm or agent.tools != before.tools:
         warming.append(warm(agent.llm, [tool.spec() for tool in agent.tools]))
-    return warming
+    return [*warming, *_prices(*(part for part, old in pairs[:2] if part is not old))]
+
+
+def _prices(*parts: object) -> list[Awaitable[None]]:
+    """What parts that cost are charged for is booked in mid-conversation: nobody is to wait for the prices then."""
+    return [asyncio.to_thread(load_prices)] if any(part is not None and costs_of(part) for part in parts) else []
