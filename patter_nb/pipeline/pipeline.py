@@ -14,7 +14,6 @@ from patter_nb.events import Stage
 from patter_nb.llm.base import costs_of, warm
 from patter_nb.pipeline.door import Door
 from patter_nb.pipeline.engaged import Engaged
-from patter_nb.pipeline.judge import Judge
 from patter_nb.pipeline.listener import Listener
 from patter_nb.pipeline.speaker import Speaker
 from patter_nb.pipeline.thinker import Thinker
