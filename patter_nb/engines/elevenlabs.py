@@ -19,14 +19,14 @@ import aiohttp
 from patter_nb.audio import mulaw
 from patter_nb.audio.frames import FRAME_MS, SAMPLE_RATE, AudioFormat, Frame
 from patter_nb.audio.resampling import Resampler
-from patter_nb.engines.base import AnswerBegan, AnswerChunk, AnswerEnded, AnswerSound, EngineEvent, Heard, VoiceBegan, VoiceEnded
+from patter_nb.engines.base import AnswerBegan, AnswerChunk, AnswerEnded, AnswerSound, Complaint, EngineEvent, Heard, VoiceBegan, VoiceEnded
 from patter_nb.engines.socket import SocketEngine
 from patter_nb.engines.sound import Sound
 from patter_nb.errors import AudioError, ConnectionFailed, MalformedStream, PatterConfigError, RequestTimeout
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.wire.pool import CONNECT_S, pool
-from patter_nb.wire.refusals import Source, refusal_error, refusal_of
+from patter_nb.wire.refusals import Refusal, Source, refusal_of
 
 if TYPE_CHECKING:
     from patter_nb.agent import Agent
@@ -51,6 +51,9 @@ class ElevenLabsConvAI(SocketEngine):
     provider: ClassVar[str] = "elevenlabs"
     idle_s: ClassVar[float | None] = 1.0
     asking_interrupts: ClassVar[bool] = True
+    form_hint: ClassVar[str | None] = (
+        "Look at the agent's settings at ElevenLabs: overrides of its prompt, first message, language and voice have to be allowed there."
+    )
     costs = True
 
     def __init__(
@@ -120,7 +123,7 @@ class ElevenLabsConvAI(SocketEngine):
             hint = "Check the network, and base_url if you set it."
             raise ConnectionFailed(f"ElevenLabs could not be reached: {error or type(error).__name__}.", hint=hint, **where) from error  # type: ignore[arg-type]
         if response.status != 200:  # the only one that brings a URL
-            raise refusal_error(_refused(body, response.status, response.headers), self.source)
+            raise self.error(_refused(body, response.status, response.headers))
         try:
             return str(json.loads(body)["signed_url"]), {}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -214,7 +217,16 @@ class ElevenLabsConvAI(SocketEngine):
                 return (VoiceBegan(self._at_ms), *self._end("cancelled"))
             case "client_tool_call":
                 return self._call(message.get("client_tool_call") or {})
+            case "error":
+                return self._failed(str(event.get("message") or message.get("message") or event.get("error_type") or "no explanation"))
         return ()
+
+    def _failed(self, told: str) -> Iterable[EngineEvent]:
+        """What the vendor says of an error: the end of the conversation where it is known to be, else a complaint."""
+        refusal = self.closed_for(0, told)
+        if refusal is not None:
+            raise self.error(refusal)
+        return (Complaint(self.error(Refusal(500, told))),)
 
     def idle(self) -> Iterable[EngineEvent]:
         self._superseded = False

@@ -22,7 +22,7 @@ from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.llm.gemini.parts import contents_of
 from patter_nb.llm.gemini.schema import gemini_schema
 from patter_nb.llm.wire.history import sound
-from patter_nb.wire.refusals import Source, refusal_error, refusal_of
+from patter_nb.wire.refusals import Refusal, Source, refusal_of
 
 if TYPE_CHECKING:
     from patter_nb.agent import Agent
@@ -107,6 +107,8 @@ class GeminiLive(SocketEngine):
         if agent.tools:
             setup["tools"] = [{"functionDeclarations": [_declaration(tool.spec()["function"]) for tool in agent.tools]}]
         await self.send({"setup": setup})
+        while "setupComplete" not in (message := await self.answer()):  # nothing may be sent before it
+            self.take(message)
         if history:
             turns = contents_of(sound(history), self.provider, needs_signatures=False)
             await self.send({"clientContent": {"turns": turns, "turnComplete": False}})
@@ -149,9 +151,14 @@ class GeminiLive(SocketEngine):
 
     # --- from the server
 
+    def closed_for(self, code: int, reason: str) -> Refusal | None:
+        """1008 "Requested entity was not found." comes now and then behind a tool's result, and says nothing of what was told."""
+        refusal = super().closed_for(code, reason)
+        return None if code == 1008 and refusal is not None and refusal.status == 400 else refusal
+
     def take(self, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
         if "error" in message:
-            raise refusal_error(refusal_of(message), self.source)
+            raise self.error(refusal_of(message))
         events: list[EngineEvent] = []
         if (usage := message.get("usageMetadata")) is not None:
             self._usage = _usage(usage, self.provider, self.model)

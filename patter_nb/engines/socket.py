@@ -6,6 +6,7 @@ restores what was said.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -15,9 +16,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 import aiohttp
 
 from patter_nb.engines.base import EngineEvent
-from patter_nb.errors import ConnectionFailed, MalformedStream, PatterConfigError
+from patter_nb.engines.closing import refusal_of_close
+from patter_nb.errors import (
+    BadRequest,
+    ConnectionFailed,
+    MalformedStream,
+    PatterConfigError,
+    PatterError,
+    QuotaExceeded,
+    RateLimitError,
+    RequestTimeout,
+    ServerError,
+)
 from patter_nb.llm.base import Message
-from patter_nb.wire.refusals import Source, refusal_error
+from patter_nb.tasks import closing
+from patter_nb.wire.pool import CONNECT_S
+from patter_nb.wire.refusals import Refusal, Source, refusal_error
 from patter_nb.wire.websocket import HandshakeRefused, connected
 
 if TYPE_CHECKING:
@@ -25,6 +39,12 @@ if TYPE_CHECKING:
 
 __all__ = ["OwnSocket", "Socket", "SocketEngine"]
 
+_OTHER: Final = "session.engine = ..., or go on with a pipeline: session.use(engine=None, stt=..., llm=..., tts=...)."
+_HINTS: Final[Mapping[type[PatterError], str]] = {
+    QuotaExceeded: f"Add credit to the account, or take another engine, {_OTHER}",
+    RateLimitError: f"Wait a moment, ask for a higher limit, or take another engine, {_OTHER}",
+    ServerError: f"It is the vendor's failure; try again in a moment, or take another engine, {_OTHER}",
+}
 _ENDS: Final = (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
 
 
@@ -37,7 +57,11 @@ class Socket(Protocol):
 
     @property
     def close_code(self) -> int | None:
-        """What the other side gave as the reason of the end, None where it gave none."""
+        """The number that the other side gave for the end, None where it gave none."""
+
+    @property
+    def close_reason(self) -> str:
+        """Its words for that, or ""."""
 
     async def send(self, message: Mapping[str, Any]) -> None:
         """Send a message as JSON. Where the connection has just dropped it is lost, as whoever receives learns at once."""
@@ -54,6 +78,7 @@ class OwnSocket:
 
     def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         self._ws = ws
+        self.close_reason = ""
 
     @property
     def closed(self) -> bool:
@@ -72,6 +97,8 @@ class OwnSocket:
             if frame.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):  # JSON in either
                 data: str | bytes = frame.data
                 return data
+        if frame.type is aiohttp.WSMsgType.CLOSE:
+            self.close_reason = frame.extra or ""
         return None
 
     async def close(self) -> None:
@@ -85,6 +112,8 @@ class SocketEngine(ABC):
     asking_interrupts: ClassVar[bool] = False
     idle_s: ClassVar[float | None] = None
     """After this long without a message the engine is asked what that means."""
+    form_hint: ClassVar[str | None] = None
+    """What to do where the vendor does not take what it was told, None: its own words say it."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -116,7 +145,7 @@ class SocketEngine(ABC):
         try:
             self._socket = await self.connect()
         except HandshakeRefused as refused:
-            raise refusal_error(refused.refusal, self.source, retry_after_s=refused.asked_wait_s) from None
+            raise self.error(refused.refusal, retry_after_s=refused.asked_wait_s) from None
         try:
             await self.begin(agent, history)
         except BaseException:
@@ -132,8 +161,33 @@ class SocketEngine(ABC):
         if self._socket is not None and not self._socket.closed:
             await self._socket.send(message)
 
+    async def answer(self) -> Mapping[str, Any]:
+        """The next message, for an engine that has to wait for one before it goes on. Raises what `events` would, and `RequestTimeout`."""
+        try:
+            async with asyncio.timeout(CONNECT_S), closing(self._messages()) as messages:
+                async for message in messages:
+                    if message is not None:
+                        return message
+        except TimeoutError as error:
+            told = f"{self.source.provider} did not begin a conversation within {CONNECT_S:g} s."
+            raise RequestTimeout(told, hint="Try again in a moment.", provider=self.source.provider, model=self.source.model) from error
+        raise self._lost()
+
+    def error(self, refusal: Refusal, *, retry_after_s: float | None = None) -> PatterError:
+        """The error of our family for what the vendor said."""
+        error = refusal_error(refusal, self.source, retry_after_s=retry_after_s)
+        hint = self.form_hint if isinstance(error, BadRequest) else _HINTS.get(type(error))
+        error.hint = hint or error.hint
+        return error
+
+    def closed_for(self, code: int, reason: str) -> Refusal | None:
+        """What the vendor means by ending the connection so; None: no more than that it is over."""
+        return refusal_of_close(code, reason)
+
     async def events(self) -> AsyncIterator[EngineEvent]:
-        """What the engine does. Ends where this side ended the conversation, raises `ConnectionFailed` where the other did."""
+        """What the engine does. Ends where this side ended the conversation, raises `ConnectionFailed` where the other did without a
+        reason, or the error that its reason is.
+        """
         async for message in self._messages():
             for event in self.idle() if message is None else self.take(message):
                 yield event
@@ -180,12 +234,16 @@ class SocketEngine(ABC):
         told = f"{self.source.provider} sent a message that is not of its form: {text[:200]!r}"
         return MalformedStream(told, provider=self.source.provider, model=self.source.model, hint="Is base_url the address of this API?")
 
-    def _lost(self) -> ConnectionFailed:
-        code = None if self._socket is None else self._socket.close_code
+    def _lost(self) -> PatterError:
+        """The error that the end of the connection is."""
+        code, reason = (None, "") if self._socket is None else (self._socket.close_code, self._socket.close_reason)
         why = "" if code is None else f" (code {code})"
-        told = f"{self.source.provider} closed the connection{why}."
-        hint = "Set the engine again: session.engine = ..., or go on with a pipeline: session.use(engine=None, stt=..., llm=..., tts=...)."
-        return ConnectionFailed(told, provider=self.source.provider, model=self.source.model, hint=hint)
+        told = f"{self.source.provider} closed the connection{why}{f': {reason}' if reason else '.'}"
+        if code is None or (refusal := self.closed_for(code, reason)) is None:
+            return ConnectionFailed(told, provider=self.source.provider, model=self.source.model, hint=f"Set the engine again, {_OTHER}")
+        error = self.error(refusal)
+        error.message, error.args, error.status = told, (told,), None
+        return error
 
     async def aclose(self) -> None:
         """End the conversation, and let go of its connection."""

@@ -108,6 +108,11 @@ class EngineServer(Generic[Reply, Conversation]):
         for ws in tuple(self.conversations):
             await ws.close(code=WSCloseCode.GOING_AWAY)
 
+    async def hang_up(self, code: int, reason: str) -> None:
+        """Close every connection for a reason, as vendors do that refuse to go on."""
+        for ws in tuple(self.conversations):
+            await ws.close(code=code, message=reason.encode())
+
     async def babble(self, text: str) -> None:
         """Send what is no message."""
         for ws in tuple(self.conversations):

@@ -29,29 +29,29 @@ class GeminiLiveServer(EngineServer["Reply", "_Conversation"]):
     """Answers as Google's Live API does: `replies` in order, `hears` as the sound comes in. It takes the key "test-key".
 
     `setups` holds what each connection was told at its beginning, `received` every other message of the client, `heard` its sound.
+    `before_setup` is awaited before it says that it is set up. With `refuses` it closes a conversation as it begins, with this code and
+    reason; a wrong key is refused in the same way.
     Leaving the block raises `AssertionError` for replies that nobody asked for.
     """
 
-    def __init__(self, replies: Iterable[Reply] = (), *, hears: Iterable[Utterance] = ()) -> None:
+    def __init__(self, replies: Iterable[Reply] = (), *, hears: Iterable[Utterance] = (), refuses: tuple[int, str] | None = None) -> None:
         super().__init__(replies, hears)
+        self.refuses = refuses
+        self.before_setup: Callable[[], Awaitable[object]] = _at_once
         self.setups: list[dict[str, Any]] = []
 
     def routes(self) -> Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
-        return {_PATH: self._admit}
+        return {_PATH: self._serve}
 
     def base_url(self, port: int) -> str:
         return f"ws://127.0.0.1:{port}"
 
     def conversation(self, ws: web.WebSocketResponse, request: web.Request) -> _Conversation:
-        return _Conversation(self, ws, self._hears)
+        key_fits = "test-key" in (request.headers.get("x-goog-api-key"), request.query.get("key"))
+        return _Conversation(self, ws, self._hears, None if key_fits else (1007, "API key not valid. Please pass a valid API key."))
 
     async def run(self, conversation: _Conversation) -> None:
         await conversation.run()
-
-    async def _admit(self, request: web.Request) -> web.StreamResponse:
-        if "test-key" not in (request.headers.get("x-goog-api-key"), request.query.get("key")):
-            return web.json_response({"error": {"code": 401, "message": "API key not valid.", "status": "UNAUTHENTICATED"}}, status=401)
-        return await self._serve(request)
 
     async def announce_end(self) -> None:
         """Say on every connection that it will soon be closed."""
@@ -59,10 +59,17 @@ class GeminiLiveServer(EngineServer["Reply", "_Conversation"]):
             await conversation.send({"goAway": {"timeLeft": "10s"}})
 
 
+async def _at_once() -> None:
+    """Wait for nothing."""
+
+
 class _Conversation:
     """One connection."""
 
-    def __init__(self, server: GeminiLiveServer, ws: web.WebSocketResponse, hears: deque[Utterance]) -> None:
+    def __init__(
+        self, server: GeminiLiveServer, ws: web.WebSocketResponse, hears: deque[Utterance], refusal: tuple[int, str] | None
+    ) -> None:
+        self._refusal = refusal or server.refuses
         self._server = server
         self._ws = ws
         self._hears = hears
@@ -87,7 +94,11 @@ class _Conversation:
 
     async def _take(self, message: dict[str, Any]) -> None:
         if "setup" in message:
+            if self._refusal is not None:
+                await self._ws.close(code=self._refusal[0], message=self._refusal[1].encode())
+                return
             self._server.setups.append(message["setup"])
+            await self._server.before_setup()
             await self.send({"setupComplete": {}})
             return
         self._server.received.append(message)

@@ -1,0 +1,162 @@
+"""How a vendor ends a conversation, and what that means: its words decide whether it is refused for good or begun anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from engine_person import Page, heard_all
+from talking import bodies, until
+
+from patter_nb import ElevenLabsConvAI, GeminiLive, OpenAIRealtime, Patter
+from patter_nb.console.transport import ListenBy
+from patter_nb.errors import (
+    AuthenticationError,
+    BadRequest,
+    ConnectionFailed,
+    ModelNotFound,
+    PatterError,
+    QuotaExceeded,
+    RequestTimeout,
+    ServerError,
+)
+from patter_nb.events import StageFailed
+from patter_nb.session import Session
+from patter_nb.testing import ScriptedLLM
+from patter_nb.testing.wire.convai import ConvAIServer
+from patter_nb.testing.wire.gemini_live import GeminiLiveServer
+from patter_nb.testing.wire.realtime import RealtimeServer
+
+
+def engine_at(server: Any) -> Any:
+    """The engine of whom `server` speaks for."""
+    if isinstance(server, ConvAIServer):
+        return ElevenLabsConvAI("test-key", agent_id="agent-1", base_url=server.url)
+    return {RealtimeServer: OpenAIRealtime, GeminiLiveServer: GeminiLive}[type(server)]("test-key", base_url=server.url)
+
+
+@asynccontextmanager
+async def talking_with(server: Any) -> AsyncIterator[tuple[Session, Page]]:
+    page = Page()
+    agent = Patter().agent("Be brief.", engine=engine_at(server))
+    async with Patter().serve(agent, transport=page.transport, name="endings") as session:
+        page.transport.offer(ListenBy(page))
+        yield session, page
+
+
+QUOTA = "You exceeded your current quota, please check your plan and billing details."
+OVERRIDE = "Override for field 'first_message' is not allowed by config."
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "reason", "error", "hint"),
+    [
+        (GeminiLiveServer, 1007, "API key expired. Please renew the API key.", AuthenticationError, "GEMINI_API_KEY"),
+        (GeminiLiveServer, 1011, QUOTA, QuotaExceeded, "session.engine"),
+        (GeminiLiveServer, 1007, "Request contains an invalid argument.", BadRequest, "own words"),
+        (ConvAIServer, 1002, "This request exceeds your quota limit.", QuotaExceeded, "session.engine"),
+        (ConvAIServer, 1008, OVERRIDE, BadRequest, "settings at ElevenLabs"),
+        (ConvAIServer, 1002, "The AI agent you are trying to reach appears to be misconfigured", BadRequest, "settings at ElevenLabs"),
+        (ConvAIServer, 3000, "The AI agent you are trying to reach does not exist.", ModelNotFound, "ELEVENLABS_AGENT_ID"),
+        (RealtimeServer, 3000, "invalid_request_error.invalid_api_key", AuthenticationError, "OPENAI_API_KEY"),
+        (RealtimeServer, 4000, "invalid_request_error.invalid_model", ModelNotFound, "gpt-realtime"),
+        (RealtimeServer, 1011, "The server had an error.", ConnectionFailed, "session.engine"),
+        (RealtimeServer, 1000, "", ConnectionFailed, "session.engine"),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else str(value)[:20],
+)
+async def test_the_words_of_an_end_are_the_error_that_they_mean(
+    kind: Any, code: int, reason: str, error: type[PatterError], hint: str
+) -> None:
+    async with kind([]) as server, talking_with(server) as (session, page):
+        page.speak(40)
+        await until(lambda: server.heard)
+        await server.hang_up(code, reason)
+        await until(lambda: bodies(session, StageFailed))
+        told = bodies(session, StageFailed)[0].error
+        assert type(told) is error
+        assert reason in told.message and f"code {code}" in told.message
+        assert hint in str(told.hint)
+        assert "session.llm" not in str(told)
+        assert (told.provider, told.model, told.status) == (session.engine.provider, session.engine.model, None)  # type: ignore[union-attr]
+        session.use(engine=None, llm=ScriptedLLM(["Still here."]))
+        assert (await session.ask("And now?")).agent_text == "Still here."
+
+
+async def test_a_refusal_as_the_conversation_begins_is_told_before_the_session_is_live() -> None:
+    """Google opens its WebSocket whatever the key and the model are."""
+    unknown = "models/gemini-x is not found for API version v1beta, or is not supported for bidiGenerateContent."
+    async with GeminiLiveServer(refuses=(1008, unknown)) as server:
+        with pytest.raises(ModelNotFound, match=r"gemini-x is not found.*speaks by the Live API") as caught:
+            async with talking_with(server):
+                pass
+        assert caught.value.code == "1008"
+        assert server.received == []
+
+
+async def test_nothing_is_sent_before_the_setup_is_complete() -> None:
+    async with GeminiLiveServer([]) as server:
+        held = asyncio.Event()
+        server.before_setup = held.wait
+        engine = engine_at(server)
+        opening = asyncio.create_task(engine.open(Patter().agent(), [{"role": "user", "content": "Hello."}]))
+        await until(lambda: server.conversations)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert (server.received, opening.done()) == ([], False)
+        held.set()
+        await opening
+        await until(lambda: server.received)
+        await engine.aclose()
+
+
+async def test_a_setup_that_is_never_answered_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("patter_nb.engines.socket.CONNECT_S", 0.05)
+    async with GeminiLiveServer([]) as server:
+        server.before_setup = asyncio.Event().wait
+        with pytest.raises(RequestTimeout, match=r"google did not begin a conversation"):
+            async with talking_with(server):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "reason"),
+    [
+        (GeminiLiveServer, 1008, "Requested entity was not found."),
+        (GeminiLiveServer, 1011, "The service is currently unavailable."),
+        (ConvAIServer, 1011, "Unexpected error in websocket endpoint: Conversation has exceeded maximum duration"),
+        (RealtimeServer, 1001, "Your session hit the maximum duration of 60 minutes."),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else str(value)[:20],
+)
+async def test_an_end_that_refuses_nothing_is_a_conversation_that_begins_anew(
+    kind: Any, code: int, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("patter_nb.pipeline.engaged.STEADY_MS", 0.0)
+    async with kind(["One.", "Two."]) as server, talking_with(server) as (session, page):
+        assert (await session.ask("first")).agent_text == "One."
+        await heard_all(session, page)
+        await server.hang_up(code, reason)
+        assert (await session.ask("second")).agent_text == "Two."
+        assert not bodies(session, StageFailed)
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ('{"type": "error", "message": "received 1002 (protocol error) This request exceeds your quota limit."}', QuotaExceeded),
+        ('{"type": "error", "error_event": {"error_type": "client", "message": "Something failed."}}', ServerError),
+    ],
+)
+async def test_what_elevenlabs_says_of_an_error_is_told(message: str, error: type[PatterError]) -> None:
+    async with ConvAIServer(["Yes."] if error is ServerError else []) as server, talking_with(server) as (session, page):
+        page.speak(40)
+        await until(lambda: server.heard)
+        await server.babble(message)
+        await until(lambda: bodies(session, StageFailed))
+        assert type(bodies(session, StageFailed)[0].error) is error
+        if error is ServerError:  # a complaint: it goes on
+            assert (await session.ask("Still there?")).agent_text == "Yes."
