@@ -1,13 +1,18 @@
-"""What an answer costs: the default models have a price, caches have theirs, one's own go first, and what is unknown is not free."""
+"""What a turn costs: the default models have a price, caches have theirs, one's own go first, and what is unknown is not free."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 
+from patter_nb import AssemblyAISTT, CartesiaSTT, CartesiaTTS, DeepgramSTT, ElevenLabsTTS, OpenAITranscribeSTT, OpenAITTS
+from patter_nb.audio.frames import AudioFormat
+from patter_nb.display import mimebundle
 from patter_nb.errors import PatterConfigError
+from patter_nb.events import SpeechUsed
 from patter_nb.llm.anthropic import AnthropicLLM
 from patter_nb.llm.base import LLMChunk
 from patter_nb.llm.cerebras import CerebrasLLM
@@ -16,7 +21,8 @@ from patter_nb.llm.groq import GroqLLM
 from patter_nb.llm.openai import OpenAILLM
 from patter_nb.patter import Patter
 from patter_nb.pricing import Prices
-from patter_nb.testing import ScriptedLLM
+from patter_nb.testing import ScriptedLLM, ScriptedTTS
+from patter_nb.turns import Turns, costs_by_stage
 
 MILLION = 1_000_000
 
@@ -75,11 +81,139 @@ def test_own_prices_go_first_and_fall_back_to_that_of_input() -> None:
         ({"openai": {"m": {"input": 1, "output": 1, "cached": 1}}}, "names cached"),
         ({"openai": {"m": {"input": "cheap", "output": 1}}}, "is no number"),
         ({"openai": {"m": {"input": -1, "output": 1}}}, "below 0"),
+        ({"openai": {"m": {}}}, "has no input and no output"),
+        ({"openai": {"m": {"minute": 1, "input": 1}}}, "has no output"),
+        ({"deepgram": {"m": {"minute": "cheap"}}}, "is no number"),
+        ({"deepgram": {"m": {"minute": -1}}}, "below 0"),
+        ({"cartesia": {"m": {"characters": 1, "letters": 1}}}, "names letters"),
     ],
 )
 def test_what_is_no_price_is_refused(pricing: Any, problem: str) -> None:
     with pytest.raises(PatterConfigError, match=problem):
         Patter(pricing=pricing)
+
+
+def stt(provider: str, model: str, seconds: float = 60.0, **more: Any) -> SpeechUsed:
+    return SpeechUsed("stt", provider, model, True, seconds=seconds, **more)
+
+
+def tts(provider: str, model: str, characters: int = 1000, seconds: float = 60.0) -> SpeechUsed:
+    return SpeechUsed("tts", provider, model, True, seconds=seconds, characters=characters)
+
+
+@pytest.mark.parametrize("kind", [DeepgramSTT, AssemblyAISTT, CartesiaSTT, OpenAITranscribeSTT])
+def test_default_ears_have_a_price(kind: Any) -> None:
+    ears = kind("a key")
+    cost = Prices().speech(stt(ears.provider, ears.model))
+    assert cost is not None
+    assert cost > 0
+
+
+@pytest.mark.parametrize("kind", [OpenAITTS, ElevenLabsTTS, CartesiaTTS])
+def test_a_default_voice_has_a_price(kind: Any) -> None:
+    voice = kind("a key")
+    cost = Prices().speech(tts(voice.provider, voice.model))
+    assert cost is not None
+    assert cost > 0
+
+
+@pytest.mark.parametrize(
+    ("used", "usd"),
+    [
+        (stt("deepgram", "nova-3"), "0.0048"),
+        (stt("deepgram", "nova-3", 30), "0.0024"),
+        (stt("deepgram", "nova-3", tariff="nova-3-multilingual"), "0.0058"),
+        (stt("deepgram", "nova-2-phonecall"), "0.0058"),
+        (stt("openai", "whisper-1"), "0.006"),
+        (stt("openai", "gpt-4o-mini-transcribe"), "0.003"),
+        (stt("openai", "gpt-4o-mini-transcribe-2025-12-15"), "0.003"),
+        (tts("openai", "tts-1"), "0.015"),
+        (tts("openai", "tts-1-hd"), "0.03"),
+        (tts("openai", "gpt-4o-mini-tts"), "0.012"),
+        (tts("elevenlabs", "eleven_flash_v2_5", 200), "0.01"),
+        (tts("elevenlabs", "eleven_multilingual_v2"), "0.1"),
+        (tts("cartesia", "sonic-3"), "0.03"),
+    ],
+)
+def test_speech_costs_what_the_vendors_list_says(used: SpeechUsed, usd: str) -> None:
+    assert Prices().speech(used) == Decimal(usd)
+
+
+def test_speech_without_a_price_or_a_count_is_none_and_what_runs_here_is_free() -> None:
+    prices = Prices()
+    assert prices.speech(stt("deepgram", "nova-9")) is None
+    assert prices.speech(stt("nobody", "nova-3")) is None
+    assert prices.speech(stt("openai", "gpt-4o")) is None, "it has a price, but not for sound"
+    assert prices.speech(SpeechUsed("stt", "deepgram", "nova-3", True)) is None
+    assert prices.speech(SpeechUsed("stt", "moonshine", "tiny-en", False, seconds=60.0)) == 0
+    assert prices.speech(SpeechUsed("stt", "mine", None, True, seconds=60.0)) is None
+
+
+def test_ones_own_prices_of_speech_go_first_even_for_what_runs_here() -> None:
+    own = Prices(
+        {
+            "deepgram": {"nova-3": {"minute": "0.004"}, "nova-3-multilingual": {"minute": "0.005"}},
+            "cartesia": {"sonic-3": {"characters": "0.02"}, "by-the-minute": {"minute": "0.05"}},
+            "piper": {"joe": {"characters": 1}},
+            "openai": {"gpt-4o-transcribe": {"input": 1, "output": 2, "minute": 9}},
+        }
+    )
+    assert own.speech(stt("deepgram", "nova-3")) == Decimal("0.004")
+    assert own.speech(stt("deepgram", "nova-3", tariff="nova-3-multilingual")) == Decimal("0.005")
+    assert own.speech(stt("deepgram", "nova-2")) == Decimal("0.0058")
+    assert own.speech(tts("cartesia", "sonic-3", 500)) == Decimal("0.01")
+    assert own.speech(tts("cartesia", "by-the-minute", seconds=30.0)) == Decimal("0.025")
+    assert own.speech(SpeechUsed("tts", "piper", "joe", False, characters=1000)) == 1
+    assert own.speech(stt("openai", "gpt-4o-transcribe", tokens=(usage(MILLION, MILLION),))) == 3
+    assert own.speech(stt("openai", "gpt-4o-transcribe")) == 9
+    assert own.cost(usage(MILLION), "cartesia", "sonic-3") is None, "its price is for characters"
+
+
+def test_a_model_that_is_charged_by_the_hour_is_not_free_by_the_token() -> None:
+    assert Prices().cost(usage(MILLION), "openai", "whisper-1") is None
+
+
+class Voice(ScriptedTTS):
+    """A voice that costs."""
+
+    provider, model, costs = "cartesia", "sonic-3", True
+
+
+async def test_a_turn_costs_what_its_stages_do_and_says_which_is_unpriced() -> None:
+    llm = Answering("openai", "gpt-4o", usage(MILLION, 0))
+    phone = Patter()
+    async with phone.serve(phone.agent(llm=llm, tts=Voice())) as session:
+        turn = await session.ask("How are you?")
+        assert turn.usage == {"input_tokens": MILLION, "output_tokens": 0, "tts_characters": len("Fine.")}
+        assert turn.costs == {"llm": Decimal("2.5"), "tts": Decimal("0.03") * 5 / 1000}
+        assert turn.cost == Decimal("2.50015")
+        unknown = Voice()
+        unknown.model = "nobody-knows"
+        session.tts = unknown
+        turn = await session.ask("And now?")
+        assert turn.costs == {"llm": Decimal("2.5"), "tts": None}
+        assert turn.cost is None
+        assert "$2.5000 + tts unpriced" in mimebundle(turn)["text/plain"]
+        assert "$5.0002 + 1 unpriced turn" in mimebundle(session)["text/plain"]
+    assert costs_by_stage(session.turns.charges) == {"llm": 5, "tts": None}
+    again = Turns()
+    for event in session.events:
+        again.fold(event)
+    assert [turn.costs for turn in again] == [turn.costs for turn in session.turns], "the log alone tells it"
+
+
+async def test_a_voice_of_ones_own_that_does_not_say_may_cost() -> None:
+    class Mine:
+        format = AudioFormat(16_000)
+
+        async def synthesize(self, text: str) -> Any:
+            yield np.zeros(1600, np.int16)
+
+        async def aclose(self) -> None: ...
+
+    async with Patter().serve(Patter().agent(llm=ScriptedLLM([]), tts=Mine())) as session:
+        turn = await session.say("Hello.")
+    assert (turn.usage, turn.costs, turn.cost) == ({"tts_characters": 6}, {"tts": None}, None)
 
 
 async def test_row_10_cached_tokens_are_paid_at_their_own_rate() -> None:

@@ -6,10 +6,12 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from recognisers import ASSEMBLYAI, CARTESIA, DEEPGRAM, OPENAI, Vendor, every_vendor
 from talking import bodies, silence, until
 
@@ -63,6 +65,25 @@ async def test_a_spoken_question_is_answered(vendor: Vendor) -> None:
             (call,) = server.calls
             if vendor.rate == rate:
                 assert np.array_equal(np.trim_zeros(call.audio), np.trim_zeros(pcm))
+            to_come = 0.0 if vendor.socket else 0.3  # the silence behind the last words is uploaded with the next
+            assert turn.usage["stt_seconds"] == pytest.approx(len(call.audio) / vendor.rate + to_come, abs=0.1)
+            assert (turn.costs["llm"], turn.costs["tts"]) == (0, 0)
+            assert turn.cost == turn.costs["stt"]
+            assert turn.cost is not None
+            assert turn.cost > 0
+
+
+async def test_tokens_that_the_vendor_tells_are_what_is_charged() -> None:
+    """Of whisper-1 and of others the minutes are."""
+    async with SpeechServer([ROME]) as server:
+        parts = {"llm": ScriptedLLM(["Sunny."]), "tts": ScriptedTTS(), "vad": RecordedVAD.speaking(FIRST)}
+        async with talking(transport=silence(4.0), stt=OPENAI.stt(server), **parts) as session:
+            await session.wait()
+    ((used, charge), *_) = (use for use in session.turns[0].speech if use[0].stage == "stt")
+    (tokens,) = used.tokens
+    assert used.seconds is not None
+    assert tokens.input_tokens == pytest.approx(used.seconds * 10, abs=1)
+    assert charge.cost == (Decimal(6 * (tokens.input_tokens or 0)) + 10 * (tokens.output_tokens or 0)) / 1_000_000
 
 
 async def test_words_are_in_the_log_where_they_lie_in_the_sound() -> None:

@@ -20,7 +20,8 @@ from patter_nb.audio.resampling import resample
 from patter_nb.audio.wav import read_wav
 from patter_nb.clock import ManualClock
 from patter_nb.errors import AuthenticationError, TruncatedStream
-from patter_nb.events import AudioSent
+from patter_nb.events import AudioSent, SpeechUsed
+from patter_nb.pricing import Prices
 from patter_nb.testing import ScriptedLLM, ScriptedSTT, ScriptedTTS
 from patter_nb.testing.wire.voices import Saying, VoiceServer
 from patter_nb.transports.keyboard import KeyboardTransport
@@ -93,8 +94,25 @@ async def test_who_interrupts_stops_the_vendor(way: Way) -> None:
             assert (await first).status == "interrupted"
             assert second.status == "completed"
             await server.spoken[0].over.wait()
+            await until(lambda: "tts" in session.turns[0].costs)
+            turn = session.turns[0]
     assert server.spoken[0].outcome == ("cancelled" if way.shared else "left")
     assert [one.text.strip() for one in server.spoken][1:] == ["All right."]
+    assert turn.usage["tts_characters"] > len(turn.heard_text)  # it was sent, and is charged for
+    assert turn.costs["tts"] == turn.cost
+    assert turn.cost is not None
+    assert turn.cost > 0
+
+
+@every_way
+async def test_what_is_said_by_itself_costs_its_characters(way: Way) -> None:
+    async with VoiceServer(noise) as server, way.to(server) as tts:
+        async with serving(llm=ScriptedLLM([]), tts=tts) as session:
+            turn = await session.say("Hello, this is me.")
+    assert turn.usage == {"tts_characters": sum(len(one.text.strip()) for one in server.spoken)}
+    assert turn.costs == {"tts": Prices().speech(SpeechUsed("tts", tts.provider, tts.model, True, characters=18))}
+    assert turn.cost is not None
+    assert turn.cost > 0
 
 
 @every_way
@@ -141,6 +159,7 @@ async def test_a_wrong_key_is_told_at_the_first_words(way: Way) -> None:
         async with serving(llm=ScriptedLLM([ANSWER]), tts=tts) as session:
             turn = await session.ask("Tell me.")
     assert (turn.status, type(turn.error)) == ("failed", AuthenticationError)
+    assert "tts" not in turn.costs  # what is refused is charged by nobody
     assert "test-key" not in str(turn.error)
 
 
