@@ -116,10 +116,12 @@ async def test_nothing_is_sent_before_the_setup_is_complete() -> None:
 async def test_a_setup_that_is_never_answered_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("patter_nb.engines.socket.CONNECT_S", 0.05)
     async with GeminiLiveServer([]) as server:
-        server.before_setup = asyncio.Event().wait
+        held = asyncio.Event()
+        server.before_setup = held.wait
         with pytest.raises(RequestTimeout, match=r"google did not begin a conversation"):
             async with talking_with(server):
                 pass
+        held.set()
 
 
 @pytest.mark.parametrize(
