@@ -21,7 +21,7 @@ _HOMES = {
     "patter_nb.session": ("Session",),
     "patter_nb.turns": ("ToolCall", "Turn"),
     "patter_nb.events": ("Event",),
-    "patter_nb.pipeline.endpointing": ("TurnTaking",),
+    "patter_nb.pipeline.turn_taking": ("TurnTaking",),
     "patter_nb.llm.base": ("LLMChunk", "LLMProvider"),
     "patter_nb.llm.loop": ("LLMLoop",),
     "patter_nb.engines.openai": ("OpenAIRealtime",),
@@ -53,6 +53,7 @@ _HOMES = {
     "patter_nb.tts.cartesia": ("CartesiaTTS",),
     "patter_nb.vad.silero": ("SileroVAD",),
     "patter_nb.vad.energy": ("EnergyVAD",),
+    "patter_nb.turn_detection.smart_turn": ("SmartTurn",),
     "patter_nb.transports.wav": ("WavTransport",),
     "patter_nb.errors": (
         "AllProvidersFailed",
@@ -133,6 +134,7 @@ __all__ = [
     "Serving",
     "Session",
     "SileroVAD",
+    "SmartTurn",
     "Tool",
     "ToolCall",
     "ToolContext",
@@ -199,7 +201,7 @@ if TYPE_CHECKING:
     from patter_nb.llm.openai_compatible import OpenAICompatibleLLM
     from patter_nb.llm.openai_shape import OpenAILLMProvider
     from patter_nb.patter import Patter, Serving
-    from patter_nb.pipeline.endpointing import TurnTaking
+    from patter_nb.pipeline.turn_taking import TurnTaking
     from patter_nb.session import Session
     from patter_nb.stt.assemblyai import AssemblyAISTT
     from patter_nb.stt.cartesia import CartesiaSTT
@@ -216,6 +218,7 @@ if TYPE_CHECKING:
     from patter_nb.tts.elevenlabs import ElevenLabsTTS
     from patter_nb.tts.openai import OpenAITTS
     from patter_nb.tts.piper import PiperTTS
+    from patter_nb.turn_detection.smart_turn import SmartTurn
     from patter_nb.turns import ToolCall, Turn
     from patter_nb.vad.energy import EnergyVAD
     from patter_nb.vad.silero import SileroVAD

@@ -13,7 +13,7 @@ from patter_nb.engines.base import Engine
 from patter_nb.errors import PatterConfigError
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMProvider, Message, name_of
-from patter_nb.pipeline.endpointing import TurnTaking, is_duration
+from patter_nb.pipeline.turn_taking import TurnTaking, is_duration
 from patter_nb.stt.base import STT
 from patter_nb.tools.mcp_server import McpServer, mcp_servers
 from patter_nb.tools.tool import Tool

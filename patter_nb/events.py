@@ -15,7 +15,9 @@ from patter_nb.errors import AllProvidersFailed, PatterError, RateLimitError, Tr
 from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.stt.base import Word
 
-Stage: TypeAlias = Literal["vad", "stt", "llm", "engine", "tool", "tts", "guardrail", "hook", "transform", "transport", "session"]
+Stage: TypeAlias = Literal[
+    "vad", "turn_detector", "stt", "llm", "engine", "tool", "tts", "guardrail", "hook", "transform", "transport", "session"
+]
 TurnSource: TypeAlias = Literal["speech", "typed", "say", "greeting"]
 TurnStatus: TypeAlias = Literal["running", "completed", "interrupted", "failed", "offered"]
 ToolStatus: TypeAlias = Literal["running", "completed", "failed", "cancelled"]
@@ -135,6 +137,15 @@ class SpeechStopped(Body):
 
 
 @dataclass(frozen=True, slots=True)
+class TurnJudged(Body):
+    """A detector judged the pause since `at_sample`: the probability that the person has finished, or None where it cannot tell."""
+
+    type: ClassVar[str] = "turn_judged"
+    at_sample: int
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class TranscriptPartial(Body):
     """Words as heard so far; the next transcript replaces them."""
 
@@ -158,6 +169,22 @@ class UtteranceDropped(Body):
 
     type: ClassVar[str] = "utterance_dropped"
     text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreemptiveStarted(Body):
+    """An answer to `text` is begun before the person is known to have finished. It is of the turn that may come of it; none of it sounds."""
+
+    type: ClassVar[str] = "preemptive_started"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreemptiveDropped(Body):
+    """The answer that was begun early is thrown away, and why. One that is not becomes its turn's, which `turn_started` tells."""
+
+    type: ClassVar[str] = "preemptive_dropped"
     reason: str
 
 
@@ -216,7 +243,7 @@ class GuardrailHit(Body):
 class LLMRequested(Body):
     """The language model was asked: `messages` of this turn, after `carried` messages of system prompt and history.
 
-    `stage` tells whether it is a model or an engine; `piece` that an engine is only to say this piece of the answer.
+    `characters` counts those of all messages. `stage` tells whether it is a model or an engine; `piece` that an engine is only to say this piece of the answer.
     """
 
     type: ClassVar[str] = "llm_requested"
@@ -229,6 +256,7 @@ class LLMRequested(Body):
     messages: tuple[Message, ...]
     stage: Literal["llm", "engine"] = "llm"
     piece: int | None = None
+    characters: int = 0
 
 
 @dataclass(frozen=True, slots=True)

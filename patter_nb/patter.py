@@ -17,7 +17,7 @@ from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMProvider
 from patter_nb.llm.on_message import OnMessage, OnMessageLLM
 from patter_nb.own_loop import is_own_loop, run_in_own_loop
-from patter_nb.pipeline.endpointing import TurnTaking
+from patter_nb.pipeline.turn_taking import TurnTaking
 from patter_nb.pricing import Prices, Pricing
 from patter_nb.session import Session
 from patter_nb.stt.base import STT
@@ -46,7 +46,8 @@ class Patter:
     >>> agent = phone.agent("You are a friendly weather assistant.")
 
     `pricing` are prices of one's own, beside those that genai-prices keeps: {provider: {model: {"input": USD, "output": USD}}} for a
-    million tokens, with "cache_read" and "cache_write" where they differ. Raises `PatterConfigError` for what are no prices.
+    million tokens, with "cache_read" and "cache_write" where they differ; for speech {"minute": USD} of sound, or {"characters": USD} for
+    1,000. Raises `PatterConfigError` for what are no prices.
     """
 
     def __init__(self, *, pricing: Pricing | None = None) -> None:

@@ -17,6 +17,8 @@ from patter_nb.events import (
     LLMRequested,
     PlaybackEnded,
     PlaybackStarted,
+    PreemptiveDropped,
+    PreemptiveStarted,
     SentenceChecked,
     SentenceReady,
     SessionStarted,
@@ -35,7 +37,7 @@ from patter_nb.events import (
     TurnWords,
     UtteranceDropped,
 )
-from patter_nb.llm.base import ChunkType, LLMChunk, Message
+from patter_nb.llm.base import CHARS_A_TOKEN, ChunkType, LLMChunk, Message
 from patter_nb.pricing import Prices
 from patter_nb.stt.base import Word
 
@@ -77,6 +79,8 @@ class LLMRequest:
     messages: tuple[Message, ...]
     stage: Literal["llm", "engine"] = "llm"
     piece: int | None = None
+    characters: int = 0
+    """Of all messages, carried ones too."""
     chunks: list[LLMChunk] = field(default_factory=list, repr=False)
     prices: Prices = field(default_factory=Prices, repr=False, compare=False)
 
@@ -101,6 +105,13 @@ class LLMRequest:
     def usage(self) -> LLMChunk | None:
         """The chunk that counts its tokens, once it has come."""
         return self._last("usage")
+
+    def count_untold(self) -> None:
+        """The stream was cut off: unless it told its tokens already, estimate them, as a `usage` chunk that says so."""
+        if self.usage is None:
+            written = sum(len(chunk.content or "") + len(chunk.arguments or "") for chunk in self.chunks)
+            read, wrote = (max(1, characters // CHARS_A_TOKEN) for characters in (self.characters, written))
+            self.chunks.append(LLMChunk("usage", input_tokens=read, output_tokens=wrote, estimated=True))
 
     @property
     def finish_reason(self) -> str | None:
@@ -215,12 +226,7 @@ class Turn:
         """Tokens of all requests of the turn: input, output, and what else was told; where they were used, the seconds of sound that were
         sent to speech to text, stt_seconds, and the characters that were sent to the voice, tts_characters.
         """
-        total: dict[str, int | float] = {}
-        for request in self.requests:
-            for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"):
-                count = getattr(request.usage, name) if request.usage else None
-                if count is not None:
-                    total[name] = total.get(name, 0) + count
+        total: dict[str, int | float] = dict(_tokens_of(self.requests))
         for used, _ in self.speech:
             if used.stage == "stt" and used.seconds is not None:
                 total["stt_seconds"] = round(total.get("stt_seconds", 0.0) + used.seconds, 3)
@@ -229,9 +235,16 @@ class Turn:
         return total
 
     @property
+    def wasted(self) -> dict[str, int]:
+        """Tokens of the requests that were thrown away, which `usage` is without and `cost` is not. Where a stream was cut off before it
+        told them, they are estimated.
+        """
+        return _tokens_of(self.thrown_away)
+
+    @property
     def charges(self) -> list[Charge]:
         """Each use of a provider."""
-        asked = (Charge(request.stage, *request.answered_by, request.cost) for request in self.requests)
+        asked = (Charge(request.stage, *request.answered_by, request.cost) for request in (*self.requests, *self.thrown_away))
         return [*(charge for _, charge in self.speech), *asked]
 
     @property
@@ -263,6 +276,8 @@ class Turns(Sequence[Turn]):
         self._words: tuple[Word, ...] = ()
         self._rate: int | None = None
         self._sounds_from = 0
+        self._early: Turn | None = None
+        self._thrown_away: list[LLMRequest] = []
         self.stray: list[tuple[SpeechUsed, Charge]] = []
         """What was used for no turn."""
         self._heard: list[tuple[SpeechUsed, Charge]] = []
@@ -301,17 +316,12 @@ class Turns(Sequence[Turn]):
 
     def _fold_turn(self, number: int, body: Body, now: float) -> None:
         if isinstance(body, TurnStarted):
-            turn = self._turns[number] = Turn(number, body.source, body.text)
-            if body.source == "speech":
-                turn._marks |= self._voice
-                turn.words, self._words = self._words, ()
-                self._settle_heard(number)
-            turn._marks["turn"] = now
-            _measure(turn, "endpointing", "last_voice", now)
-            if "words" in turn._marks:
-                _measure(turn, "stt", "last_voice", turn._marks["words"])
+            self._begin(number, body, now)
             return
-        turn = self._turns[number]
+        if isinstance(body, (PreemptiveStarted, PreemptiveDropped)):
+            self._fold_early(number, body)
+            return
+        turn = self._turns[number] if self._early is None or number in self._turns else self._early
         if isinstance(body, TurnWords):
             turn.user_text = body.text
             turn.speech += self._heard
@@ -320,6 +330,32 @@ class Turns(Sequence[Turn]):
             self._fold_model(turn, body, now)
         else:
             self._fold_speech(turn, body, now)
+
+    def _begin(self, number: int, body: TurnStarted, now: float) -> None:
+        early = self._early if self._early is not None and self._early.id == number else None
+        turn = self._turns[number] = Turn(number, body.source, body.text) if early is None else early
+        self._early = None
+        turn.thrown_away, self._thrown_away = self._thrown_away, []
+        if body.source == "speech":
+            turn._marks |= self._voice
+            turn.words, self._words = self._words, ()
+            self._settle_heard(number)
+        turn._marks["turn"] = now
+        _measure(turn, "endpointing", "last_voice", now)
+        if "words" in turn._marks:
+            _measure(turn, "stt", "last_voice", turn._marks["words"])
+        if early is not None:  # what was done while silence was waited out took no time of its own
+            turn.latency.update({name: 0.0 for name in turn.latency if name == "llm_first_token"})
+            turn._marks.update({name: now for name in turn._marks if name.startswith(("asked", "ready", "voice"))})
+
+    def _fold_early(self, number: int, body: PreemptiveStarted | PreemptiveDropped) -> None:
+        if isinstance(body, PreemptiveStarted):
+            self._early = Turn(number, "speech", body.text)
+        elif self._early is not None:
+            for request in self._early.requests:
+                request.count_untold()
+            self._thrown_away += self._early.requests
+            self._early = None
 
     def _fold_use(self, used: SpeechUsed, number: int | None) -> None:
         """What was heard waits for its turn as long as the person speaks; the silence behind it goes where the rest went."""
@@ -341,8 +377,8 @@ class Turns(Sequence[Turn]):
     def _fold_model(self, turn: Turn, body: LLMRequested | LLMChunked | ToolCalled | ToolEnded, now: float) -> None:
         match body:
             case LLMRequested():
-                asked = (body.round, body.provider, body.model, body.costs, body.carried, body.messages, body.stage, body.piece)
-                turn.requests.append(LLMRequest(*asked, prices=self._prices))
+                asked = (body.round, body.provider, body.model, body.costs, body.carried, body.messages)
+                turn.requests.append(LLMRequest(*asked, body.stage, body.piece, body.characters, prices=self._prices))
                 if body.piece is None and (body.stage == "llm" or turn.source != "speech"):  # who speaks to an engine asks it by no request
                     turn._marks.setdefault("asked", now)
             case LLMChunked(chunk=chunk):
@@ -443,6 +479,16 @@ def _request_of(turn: Turn, told: LLMChunked) -> LLMRequest:
         if asked == ("engine", told.round, told.piece) and chunk.provider in (None, request.provider) and request.usage is None:
             return request
     return turn.requests[-1]
+
+
+def _tokens_of(requests: Iterable[LLMRequest]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for request in requests:
+        for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"):
+            count = getattr(request.usage, name) if request.usage else None
+            if count is not None:
+                total[name] = total.get(name, 0) + count
+    return total
 
 
 def _measure(turn: Turn, name: str, since: str, now: float) -> None:

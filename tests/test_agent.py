@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from patter_nb.agent import PARTS, Agent, Filler, Guardrail, PipelineHooks, describe_change
 from patter_nb.errors import PatterConfigError
 from patter_nb.patter import Patter
-from patter_nb.pipeline.endpointing import TurnTaking
+from patter_nb.pipeline.turn_taking import TurnTaking
 from patter_nb.testing import RecordedVAD, ScriptedLLM, ScriptedSTT, ScriptedTTS
 from patter_nb.tools.executor import DefaultToolExecutor
 from patter_nb.tools.tool import Tool, tool

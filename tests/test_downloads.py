@@ -315,7 +315,7 @@ def test_a_bundled_model_that_is_missing_is_told_before_anything_is_fetched(
 
 
 def test_an_unknown_name_lists_the_known() -> None:
-    with pytest.raises(PatterConfigError, match=r"no model 'gpt'.*smollm2, minilm, silero, moonshine, whisper, joe"):
+    with pytest.raises(PatterConfigError, match=r"no model 'gpt'.*smollm2, minilm, silero, smart-turn, moonshine, whisper, joe"):
         download(["gpt"], progress=Quiet())
 
 

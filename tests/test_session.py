@@ -31,7 +31,7 @@ from patter_nb.events import (
     TurnOffered,
 )
 from patter_nb.patter import Patter
-from patter_nb.pipeline.endpointing import TurnTaking
+from patter_nb.pipeline.turn_taking import TurnTaking
 from patter_nb.session import Session
 from patter_nb.testing import Call, Hold, RecordedVAD, ScriptedLLM, ScriptedSTT, ScriptedTTS
 from patter_nb.tools.tool import tool

@@ -13,6 +13,8 @@ from patter_nb.console.turn_picture import Json, Op, TurnPicture
 from patter_nb.events import (
     Event,
     MicrophoneMuted,
+    PreemptiveDropped,
+    PreemptiveStarted,
     StageFailed,
     StateChanged,
     TranscriptFinal,
@@ -53,6 +55,7 @@ class Picture:
         self._words: list[str] = []
         self._ops: list[Op] = []
         self._touched: set[int] = set()
+        self._early: list[Event] | None = None
         for event in session.events:
             self.fold(event)
         self.drain()
@@ -63,13 +66,27 @@ class Picture:
         return bool(self._top["muted"])
 
     def fold(self, event: Event) -> None:
-        """Take in one more event."""
-        if event.turn is not None:
-            if event.turn not in self._turns:
-                self._turns[event.turn] = TurnPicture(self._session.turns.by_id(event.turn), self._ops)
-            self._turns[event.turn].fold(event, self._ops)
-            self._touched.add(event.turn)
+        """Take in one more event. An answer that is begun early is shown when its turn begins."""
+        match event.body:
+            case PreemptiveStarted():
+                self._early = []
+            case PreemptiveDropped():
+                self._early = None
+            case TurnStarted() if self._early is not None and event.turn is not None:
+                early, self._early = self._early, None
+                for earlier in (event, *(earlier for earlier in early if earlier.turn == event.turn)):
+                    self._fold_turn(event.turn, earlier)
+            case _ if self._early is not None and event.turn is not None and event.turn not in self._turns:
+                self._early.append(event)
+            case _ if event.turn is not None:
+                self._fold_turn(event.turn, event)
         self._fold(event)
+
+    def _fold_turn(self, number: int, event: Event) -> None:
+        if number not in self._turns:
+            self._turns[number] = TurnPicture(self._session.turns.by_id(number), self._ops)
+        self._turns[number].fold(event, self._ops)
+        self._touched.add(number)
 
     def drain(self) -> list[Op]:
         """What has changed since the last time, in order."""

@@ -122,6 +122,25 @@ ARTIFACTS = _table(
         ),
     ),
     Artifact(
+        "smart-turn",
+        what="Smart Turn v3.2 for SmartTurn",
+        licence="BSD-2-Clause (Daily)",
+        source="extracted",
+        requirement="pipecat-ai==1.14.0",
+        folder="",
+        files=(
+            # Pinned so by public repositories for pipecat-ai/smart-turn-v3 at f766f81d3cfdf7737ac64aad813d91bbfd56bf93, the model.
+            ModelFile(
+                "pipecat/audio/turn/smart_turn/data/smart-turn-v3.2-cpu.onnx",
+                "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
+                8_679_182,
+            ),
+            ModelFile(
+                "pipecat_ai-1.14.0.dist-info/licenses/LICENSE", "e31a733ecb79cbffafd5474e964e5eca15e0a0876a42b1d7253b51b198eb61aa", 1_301
+            ),
+        ),
+    ),
+    Artifact(
         "moonshine",
         what="Moonshine tiny-en for MoonshineSTT",
         licence="MIT (Moonshine AI)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from patter_nb.errors import MalformedStream
 
@@ -17,6 +17,9 @@ Message: TypeAlias = dict[str, Any]
 
 ToolSpec: TypeAlias = dict[str, Any]
 """An OpenAI-shaped tool: {"type": "function", "function": {name, description, parameters}}, and "x-examples" beside it for LocalLLM."""
+
+CHARS_A_TOKEN: Final = 4
+"""Where tokens must be guessed: about what English takes."""
 
 ChunkType: TypeAlias = Literal["text", "reasoning", "tool_call", "usage", "done"]
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "cancelled"]

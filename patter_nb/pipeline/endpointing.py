@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from patter_nb.audio.frames import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE
-from patter_nb.errors import PatterConfigError
+from patter_nb.audio.frames import FRAME_SAMPLES, SAMPLE_RATE
+from patter_nb.pipeline.turn_taking import PAUSE_MS, TurnTaking
 
 VOICE_ON = 0.5
 """Probability from which a frame counts as voice (the threshold that Silero's authors recommend)."""
@@ -18,35 +18,6 @@ VOICE_OFF = 0.35
 """Probability below which a voice has fallen silent; the gap keeps a wavering voice in one piece."""
 ONSET_MS = 60
 """Voice must last this long to be speech: clicks are shorter."""
-PAUSE_MS = 200
-"""Silence after which the words so far are asked for, so that their transcript is ready when the turn is complete."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnTaking:
-    """How the session decides whose turn it is.
-
-    `endpointing_ms` of silence end the person's turn. `confirm_ms` is how long playback stays paused, when the person seems
-    to interrupt, before it goes on for want of a word. With `half_duplex` the microphone is not heard while the agent speaks.
-    """
-
-    endpointing_ms: int = 500
-    confirm_ms: int = 600
-    half_duplex: bool = False
-
-    def __post_init__(self) -> None:
-        if not is_duration(self.endpointing_ms) or self.endpointing_ms < PAUSE_MS:
-            hint = f"Use {PAUSE_MS} or more; 500 suits most conversations."
-            raise PatterConfigError(f"endpointing_ms={self.endpointing_ms!r} is no time, or too short.", hint=hint)
-        if not is_duration(self.confirm_ms) or self.confirm_ms < FRAME_MS:
-            hint = "Use 600, or raise it when interruptions are missed."
-            raise PatterConfigError(f"confirm_ms={self.confirm_ms!r} is no time, or too short.", hint=hint)
-
-
-def is_duration(value: object) -> bool:
-    """Whether `value` can be a number of milliseconds: finite, and not below zero."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
-
 
 Shut: TypeAlias = Literal["muted", "deaf"]
 """Why an ear is closed: the person muted the microphone, or nothing can tell voice from silence."""
@@ -81,11 +52,15 @@ class Voiced:
 
 @dataclass(frozen=True, slots=True)
 class Pausing:
-    """The person has been silent since `last`, and `noticed` says whether the pause was announced."""
+    """The person has been silent since `last`, and `noticed` says whether the pause was announced.
+
+    `patience_ms` of silence end the turn, as a detector has judged it; None: as the rule has it.
+    """
 
     since: int
     last: int
     noticed: bool
+    patience_ms: float | None = None
 
 
 Ear: TypeAlias = Closed | Quiet | Onset | Voiced | Pausing
@@ -109,6 +84,11 @@ def silence_ms(ear: Pausing, heard: int) -> float:
     return (heard - ear.last) * 1000 / SAMPLE_RATE
 
 
+def is_judged(ear: Pausing, heard: int) -> bool:
+    """Whether a detector is asked now, with `heard` samples captured: as soon as the pause is noticed, and again as it lasts."""
+    return ear.noticed and (heard - ear.last) % _samples(PAUSE_MS) == 0
+
+
 def hear(ear: Ear, probability: float, frame: int, rule: TurnTaking) -> tuple[Ear, EarEvent | None]:  # noqa: C901  # one case for each state
     """The ear after frame number `frame`, and what it noticed: speech started, paused, resumed, or the turn ended."""
     start, stop = frame * FRAME_SAMPLES, (frame + 1) * FRAME_SAMPLES
@@ -127,12 +107,13 @@ def hear(ear: Ear, probability: float, frame: int, rule: TurnTaking) -> tuple[Ea
             if probability >= VOICE_OFF:
                 return Voiced(since, stop), None
             return Pausing(since, last, noticed=False), None
-        case Pausing(since, last, noticed):
+        case Pausing(since, last, noticed, patience_ms):
             if probability >= VOICE_ON:
                 return Voiced(since, stop), ("resumed" if noticed else None)
             if not noticed:
                 return (Pausing(since, last, noticed=True), "paused") if stop - last >= _samples(PAUSE_MS) else (ear, None)
-            return (Quiet(), "ended") if stop - last >= _samples(rule.endpointing_ms) else (ear, None)
+            patience_ms = rule.patience_ms if patience_ms is None else patience_ms
+            return (Quiet(), "ended") if stop - last >= _samples(patience_ms) else (ear, None)
 
 
 def _samples(ms: float) -> int:

@@ -14,6 +14,7 @@ from patter_nb.events import Stage
 from patter_nb.llm.base import costs_of, warm
 from patter_nb.pipeline.door import Door
 from patter_nb.pipeline.engaged import Engaged
+from patter_nb.pipeline.judge import Judge
 from patter_nb.pipeline.listener import Listener
 from patter_nb.pipeline.speaker import Speaker
 from patter_nb.pipeline.thinker import Thinker
@@ -28,6 +29,7 @@ from patter_nb.step.effects import (
     EndSound,
     FinalizeWords,
     Follow,
+    JudgeTurn,
     Listen,
     RunTool,
     Speak,
@@ -50,6 +52,7 @@ class Pipeline:
     def __init__(self, door: Door) -> None:
         self._door = door
         self._listener = Listener(door)
+        self._judge = Judge(door)
         self._thinker = Thinker(door)
         self._speaker = Speaker(door)
         self._engaged = Engaged(door)
@@ -60,7 +63,7 @@ class Pipeline:
     @property
     def busy(self) -> bool:
         """Whether any stage works on something that will answer."""
-        working = self._listener.busy or self._thinker.busy or self._speaker.busy or self._engaged.busy
+        working = self._listener.busy or self._judge.busy or self._thinker.busy or self._speaker.busy or self._engaged.busy
         return self._adopting.locked() or working
 
     async def start(self, agent: Agent) -> tuple[Agent, list[PatterError]]:
@@ -109,6 +112,7 @@ class Pipeline:
             ("session", lambda: _warm_up(agent, before)),
             ("vad", lambda: self._listener.adopt_detector(agent.vad if agent.engine is None else None)),
             ("stt", lambda: self._listener.adopt_recogniser(agent.stt if agent.engine is None else None)),
+            ("turn_detector", lambda: self._judge.adopt(agent.turn_taking.detector)),
             ("engine", lambda: self._engaged.adopt(agent)),
         )
 
@@ -119,6 +123,7 @@ class Pipeline:
 
     def hear(self, frame: Frame, probability: float) -> None:
         """Take in a frame of the person's sound, which is voice with this probability."""
+        self._judge.hear(frame)
         self._listener.hear(frame, probability)
 
     def carry_out(self, effect: Effect) -> None:  # noqa: C901, PLR0912  # one case for each effect
@@ -155,6 +160,8 @@ class Pipeline:
                 self._listener.finalize()
             case StopListening():
                 self._listener.stop_listening()
+            case JudgeTurn():
+                self._judge.judge(effect)
             case _:
                 raise AssertionError(f"{type(effect).__name__} is not a pipeline's business")
 
@@ -169,7 +176,7 @@ class Pipeline:
         Models stay loaded, for the next session of the same agent: they go with their providers.
         """
         async with AsyncExitStack() as closing:
-            for part in (self._lent, self._thinker, self._engaged, self._listener):
+            for part in (self._lent, self._thinker, self._engaged, self._judge, self._listener):
                 closing.push_async_callback(part.aclose)
 
 
@@ -192,6 +199,7 @@ def _warming(agent: Agent, before: Agent | None) -> list[Awaitable[None]]:
         (agent.stt, before and before.stt),
         (agent.tts, before and before.tts),
         (agent.vad, before and before.vad),
+        (agent.turn_taking.detector, before and before.turn_taking.detector),
     )
     warming: list[Awaitable[None]] = [part.warmup() for part, old in pairs if part is not old and isinstance(part, Warmable)]
     if before is None or agent.llm is not before.llm or agent.tools != before.tools:

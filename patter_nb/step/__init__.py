@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from patter_nb.events import Dropped, ListenerChanged, PersonHungUp, SessionStarted, SessionStopped, StateChanged
+from patter_nb.pipeline.endpointing import Pausing
 from patter_nb.step import answering, calling, engaging, failing, hearing, speaking, swapping, timers
 from patter_nb.step.effects import Effect, Shutdown
 from patter_nb.step.inputs import (
@@ -25,6 +26,7 @@ from patter_nb.step.inputs import (
     Failure,
     FrameHeard,
     Input,
+    Judged,
     PieceChecked,
     PieceSpoken,
     Say,
@@ -90,6 +92,8 @@ def _stale(state: State, given: Input) -> bool:
             return epoch != state.epoch or answer is None
         case EngineVoice() | EngineWords() | EngineAnswers() | EngineGone():
             return state.agent.engine is None
+        case Judged(last):
+            return not isinstance(state.ear, Pausing) or state.ear.last != last
         case Failure(epoch):
             return epoch is not None and epoch != state.epoch
         case _:
@@ -108,6 +112,8 @@ def _react(s: Scene, given: Input) -> None:  # noqa: C901, PLR0912, PLR0915  # o
             speaking.played(s, given)
         case Transcript():
             hearing.transcript(s, given)
+        case Judged():
+            hearing.judged(s, given)
         case PieceChecked():
             speaking.piece_checked(s, given)
         case PieceSpoken():

@@ -34,7 +34,7 @@ from patter_nb.llm.rounds import (
 )
 from patter_nb.pipeline.endpointing import Closed, Quiet, reopen
 from patter_nb.pipeline.sentences import SentenceState
-from patter_nb.step import calling, engaging
+from patter_nb.step import calling, engaging, preempting
 from patter_nb.step.effects import Adopt, AskLLM, Cancel, CheckWords, StopListening
 from patter_nb.step.failing import fail
 from patter_nb.step.inputs import ChunkArrived, StreamEnded, ToolFinished, WordsChecked
@@ -46,6 +46,7 @@ from patter_nb.step.state import (
     Calling,
     Checking,
     Delivered,
+    Early,
     Gathering,
     Silent,
     State,
@@ -107,6 +108,7 @@ def adopt(s: Scene, agent: Agent) -> None:
 def drop_words(s: Scene, reason: str) -> None:
     """Whatever the person was saying comes to nothing."""
     said, ear = s.state.utterance, s.state.ear
+    preempting.drop(s, reason)
     s.change(utterance=Silent(), ear=ear if isinstance(ear, Closed) else Quiet())
     if not isinstance(said, Silent):
         s.do(StopListening())
@@ -161,7 +163,8 @@ def ask(s: Scene, number: int, *, said: str = "") -> None:
     names = tuple(tool.name for tool in s.state.agent.tools) if with_tools else ()
     carried = max(len(s.answer.base) - len(s.answer.user), 0)
     stage: Literal["llm", "engine"] = "llm" if s.state.agent.engine is None else "engine"
-    s.log(LLMRequested(number, provider, model, costs_of(llm), names, carried, messages[carried:], stage))
+    characters = sum(len(str(message.get("content") or "")) for message in messages)
+    s.log(LLMRequested(number, provider, model, costs_of(llm), names, carried, messages[carried:], stage, characters=characters))
     s.change_answer(work=Asking(Round(number, said and f"{said} "), s.now_ms), draft=SentenceState())
     s.do(AskLLM(s.state.epoch, s.answer.turn, number, messages, with_tools))
 
@@ -194,6 +197,9 @@ def stream_ended(s: Scene, given: StreamEnded) -> None:
     """The model has finished this round: with words, with calls, or with nothing."""
     work = s.answer.work
     assert isinstance(work, Asking)
+    if s.answer.early is not None:
+        s.change_answer(early=Early(over=True))
+        return
     close_draft(s, round=given.round)
     judged = verdict(work.round, provider=name_of(mind_of(s.state.agent))[0])
     if engaging.finished(s, round=given.round) and isinstance(judged, MalformedStream):
@@ -218,7 +224,7 @@ def tool_finished(s: Scene, given: ToolFinished) -> None:
 def advance(s: Scene) -> None:
     """End the turn once its sound is handed over, and settle it once the person has heard it."""
     answer = s.state.answer
-    if answer is None:
+    if answer is None or answer.early is not None:
         return
     if isinstance(answer.work, TextComplete) and not owes_sound(answer):
         s.log(TurnEnded("failed" if answer.failure else "completed", answer.failure))
@@ -231,6 +237,9 @@ def advance(s: Scene) -> None:
 def interrupt(s: Scene) -> None:
     """Break the answer off where the person stands: nothing of it is heard any more."""
     answer = s.answer
+    if answer.early is not None:
+        preempting.drop(s, "the person said something else")
+        return
     given_up = calling.cancel(s, "interrupted by the person")
     if not isinstance(s.answer.work, Delivered):
         s.log(TurnEnded("failed" if answer.failure else "interrupted", answer.failure))
@@ -262,7 +271,9 @@ def _with_answer(history: tuple[Message, ...], answer: Answer, heard: tuple[str,
 def said(state: State) -> tuple[Message, ...]:
     """History as it would be if the answer under way ended here."""
     answer = state.answer
-    return state.history if answer is None else _with_answer(state.history, answer, heard_pieces(answer.pieces, state.voice.played))
+    if answer is None or answer.early is not None:
+        return state.history
+    return _with_answer(state.history, answer, heard_pieces(answer.pieces, state.voice.played))
 
 
 def wants_filler(answer: Answer) -> bool:

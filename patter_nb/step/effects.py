@@ -35,6 +35,14 @@ class StopListening:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeTurn:
+    """Ask the turn detector whether the person, who speaks since sample `since` and pauses since `last`, has finished. Answer: `Judged`."""
+
+    since: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class CheckWords:
     """Run hooks and input guardrails on the person's words. Answer: `WordsChecked`."""
 
@@ -147,6 +155,7 @@ Effect: TypeAlias = (
     | Listen
     | FinalizeWords
     | StopListening
+    | JudgeTurn
     | CheckWords
     | AskLLM
     | CloseLLM

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from patter_nb.errors import PatterError, RequestTimeout
 from patter_nb.events import Stage, StageFailed, TurnStarted
-from patter_nb.step import calling
+from patter_nb.step import calling, preempting
 from patter_nb.step.effects import Cancel, CloseLLM, StopListening
 from patter_nb.step.inputs import Failure
 from patter_nb.step.scene import Scene
@@ -31,6 +31,9 @@ def fail(s: Scene, stage: Stage, error: PatterError, *, voiceless: bool = False)
     """
     before = s.answer
     s.log(StageFailed(stage, error))
+    if before.early is not None:  # if it becomes a turn, that asks again
+        preempting.drop(s, f"{stage} failed")
+        return
     calling.cancel(s, "the turn failed")
     s.change_answer(failure=before.failure or error)
     if stage == "llm" and s.state.agent.engine is None:
@@ -66,6 +69,7 @@ def _hangs_on(answer: Answer, stage: Stage) -> bool:
 def lost_words(s: Scene, error: PatterError) -> None:
     """Speech-to-text failed. Words already heard make a failed turn, so that nobody waits for an answer in vain."""
     said = s.state.utterance
+    preempting.drop(s, "speech-to-text failed")
     s.change(utterance=Silent(), forgotten=0)
     s.do(StopListening())
     resume(s, "speech-to-text failed")

@@ -15,17 +15,20 @@ from patter_nb.events import (
     TranscriptFinal,
     TranscriptPartial,
     TurnAccepted,
+    TurnJudged,
     TurnOffered,
     TurnStarted,
     UtteranceDropped,
 )
-from patter_nb.pipeline.endpointing import Closed, Onset, Pausing, Voiced, close, hear, reopen, silence_ms
+from patter_nb.pipeline.endpointing import Closed, Onset, Pausing, Voiced, close, hear, is_judged, reopen, silence_ms
+from patter_nb.pipeline.overheard import words_of
 from patter_nb.pipeline.sentences import speakable
+from patter_nb.step import overhearing, preempting
 from patter_nb.step.answering import begin, drop_words, interrupt
-from patter_nb.step.effects import EndSound, FinalizeWords, Listen, StopListening
-from patter_nb.step.inputs import FrameHeard
+from patter_nb.step.effects import EndSound, FinalizeWords, JudgeTurn, Listen, StopListening
+from patter_nb.step.inputs import FrameHeard, Judged
 from patter_nb.step.scene import Scene
-from patter_nb.step.speaking import audible, hold, resume
+from patter_nb.step.speaking import audible, hold, hold_on, resume
 from patter_nb.step.state import Closing, Gathering, Idle, Offer, Silent, State
 from patter_nb.stt.base import Transcript
 from patter_nb.transports.base import Accept, Muted
@@ -56,16 +59,27 @@ def frame_heard(s: Scene, given: FrameHeard) -> None:
             _finalize(s)
         case "ended":
             _close(s)
+    if taking.detector is not None and isinstance(ear, Pausing) and is_judged(ear, (given.number + 1) * FRAME_SAMPLES):
+        s.do(JudgeTurn(ear.since, ear.last))
+
+
+def judged(s: Scene, given: Judged) -> None:
+    """The detector's judgement of the pause, which the next frame goes by."""
+    ear = s.state.ear
+    assert isinstance(ear, Pausing)
+    s.log(TurnJudged(given.last, given.probability))
+    s.change(ear=replace(ear, patience_ms=s.state.agent.turn_taking.judged_ms(given.probability)))
 
 
 def _speech_started(s: Scene, since: int, late_ms: float) -> None:
     s.log(SpeechStarted(since))
+    preempting.drop(s, "the person went on")
     match s.state.utterance:
         case Silent():
-            s.change(utterance=Gathering(late_ms=late_ms))
+            s.change(utterance=Gathering(late_ms=late_ms, into=s.state.answers))
             s.do(Listen())
-        case Closing(words, asked):
-            s.change(utterance=Gathering(words, asked, late_ms))
+        case Closing(words, asked, into=into, echoed=echoed):
+            s.change(utterance=Gathering(words, asked, late_ms, into, echoed))
             s.do(Listen())
     if audible(s):
         hold(s)
@@ -88,7 +102,7 @@ def _close(s: Scene) -> None:
     if isinstance(s.state.utterance, Gathering):
         said = s.state.utterance
         s.do(StopListening())
-        s.change(utterance=Closing(said.words, said.asked, said.late_ms, s.now_ms))
+        s.change(utterance=Closing(said.words, said.asked, said.late_ms, s.now_ms, said.into, said.echoed))
         _complete(s)
 
 
@@ -122,16 +136,41 @@ def transcript(s: Scene, given: Transcript) -> None:
         _unwanted(s, given)
         return
     s.log(TranscriptFinal(given.text, given.confidence, given.words) if given.is_final else TranscriptPartial(given.text))
-    if speakable(given.text) and s.state.answer is not None:
-        interrupt(s)
+    nothing = overhearing.newest(s.state, given.text, is_final=given.is_final)
+    if nothing is None:
+        _interrupt_if_sure(s, given)
     elif given.is_final and isinstance(s.state.ear, Pausing):
-        resume(s, "no words were heard")
+        resume(s, nothing)
     said = s.state.utterance
     if not given.is_final or isinstance(said, Silent):
         return
-    words = (*said.words, given.text.strip()) if speakable(given.text) else said.words
-    s.change(utterance=replace(said, words=words, asked=max(said.asked - 1, 0)))
+    counts = speakable(given.text) and nothing != overhearing.ECHO
+    words = (*said.words, given.text.strip()) if counts else said.words
+    echoed = said.echoed or nothing == overhearing.ECHO
+    s.change(utterance=replace(said, words=words, asked=max(said.asked - 1, 0), echoed=echoed))
     _complete(s)
+    _begin_early(s)
+
+
+def _interrupt_if_sure(s: Scene, given: Transcript) -> None:
+    """Words interrupt. A lone one that is not final only keeps playback paused: speech-to-text hears one in a noise, and takes it back."""
+    said = s.state.utterance
+    if s.state.answer is None or isinstance(said, Silent):
+        return
+    if s.state.answers and not given.is_final and len(words_of(given.text)) == 1:
+        hold_on(s)
+        return
+    interrupt(s)
+    s.change(utterance=replace(said, into=False))
+
+
+def _begin_early(s: Scene) -> None:
+    """The words of this pause stand: where that is wanted, their answer is begun before the pause is over."""
+    said, ear = s.state.utterance, s.state.ear
+    if not isinstance(said, Gathering) or said.asked or said.late_ms > LATE_MS or not isinstance(ear, Pausing) or not ear.noticed:
+        return
+    if overhearing.whole(s.state) is None and preempting.is_wanted(s.state):
+        preempting.begin(s, " ".join(said.words))
 
 
 def _unwanted(s: Scene, given: Transcript) -> None:
@@ -150,11 +189,14 @@ def _complete(s: Scene) -> None:
     said = s.state.utterance
     if not isinstance(said, Closing) or said.asked:
         return
+    nothing = overhearing.whole(s.state)
     s.change(utterance=Silent())
     text = " ".join(said.words)
-    if not text:
-        s.log(UtteranceDropped("", "no words were heard"))
-        resume(s, "no words were heard")
+    if nothing is not None:
+        s.log(UtteranceDropped(text, nothing))
+        resume(s, nothing)
+    elif s.state.answer is not None and s.state.answer.early is not None and s.state.answer.words == text:
+        preempting.commit(s)
     elif said.late_ms > LATE_MS:
         turn = s.state.turns + 1
         s.change(turns=turn, offers=(*s.state.offers, Offer(turn, text)))

@@ -44,6 +44,14 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """The probability that the person, silent since sample `last`, has finished; None: the detector cannot tell."""
+
+    last: int
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class WordsChecked:
     """The person's words after hooks and input guardrails: `text` None is a veto, `hit` a replacement, else ask with `messages`."""
 
@@ -212,6 +220,7 @@ Input: TypeAlias = (
     | HungUp
     | Played
     | LocalPause
+    | Judged
     | WordsChecked
     | ChunkArrived
     | StreamEnded

@@ -60,7 +60,8 @@ def speak(s: Scene, text: str, *, round: int = 0, kind: SentenceKind = "answer")
         s.change_answer(voice_ms=s.now_ms)
     s.change_answer(pieces=(*s.answer.pieces, Piece(round, kind, text)))
     s.log(SentenceReady(index, round, text, kind))
-    s.do(Speak(s.state.epoch, s.answer.turn, index, text, kind))
+    if s.answer.early is None:
+        s.do(Speak(s.state.epoch, s.answer.turn, index, text, kind))
 
 
 def owes_sound(answer: Answer) -> bool:
@@ -189,6 +190,14 @@ def paused_locally(s: Scene, given: LocalPause) -> None:
         _hold(s)
     elif not isinstance(s.state.voice.stance, Paused):
         s.do(ResumePlayback())
+
+
+def hold_on(s: Scene) -> None:
+    """They may well be interrupting: playback stays paused for as long again, or is paused anew."""
+    if audible(s):
+        hold(s)
+    elif isinstance(s.state.voice.stance, Paused):
+        _hold(s)
 
 
 def _hold(s: Scene) -> None:

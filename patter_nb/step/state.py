@@ -28,21 +28,28 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class Gathering:
-    """The person speaks: `words` stand, `asked` finals are still to come. `late_ms` is how late the newest frame was."""
+    """The person speaks: `words` stand, `asked` finals are still to come. `late_ms` is how late the newest frame was.
+
+    `into`: they began while the agent answered, and have not interrupted it. `echoed`: its own voice was heard among theirs.
+    """
 
     words: tuple[str, ...] = ()
     asked: int = 0
     late_ms: float = 0.0
+    into: bool = False
+    echoed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """The person has finished at `since_ms`; `asked` finals are still to come."""
+    """The person has finished at `since_ms`; `asked` finals are still to come. The rest is as it was while they spoke."""
 
     words: tuple[str, ...]
     asked: int
     late_ms: float
     since_ms: float
+    into: bool = False
+    echoed: bool = False
 
 
 Utterance: TypeAlias = Silent | Gathering | Closing
@@ -119,6 +126,13 @@ class ToolRound:
 
 
 @dataclass(frozen=True, slots=True)
+class Early:
+    """The answer was begun before the person is known to have finished: none of it sounds, no tool runs. `over`: the model is done."""
+
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The turn that is being answered.
 
@@ -139,6 +153,7 @@ class Answer:
     written: int = 0
     voice_ms: float = 0.0
     failure: PatterError | None = None
+    early: Early | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +235,11 @@ class State:
         if self.answer is None:
             return "ready"
         return "calling" if isinstance(self.answer.work, Calling) else "thinking"
+
+    @property
+    def answers(self) -> bool:
+        """Whether a turn is being answered; what is only begun early is none."""
+        return self.answer is not None and self.answer.early is None
 
     @property
     def owed_words(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from patter_nb.agent import Agent, describe_change
 from patter_nb.events import AgentChanged
+from patter_nb.step import preempting
 from patter_nb.step.answering import adopt, ask, check, mind_of, system_of
 from patter_nb.step.effects import Cancel
 from patter_nb.step.inputs import Swap
@@ -19,6 +20,7 @@ from patter_nb.step.state import Asking, Calling, Checking, Delivered, heard_pie
 def swap(s: Scene, given: Swap) -> None:
     """Take over a new agent."""
     before = s.state.agent
+    preempting.drop(s, "the agent changed")
     s.log(AgentChanged(describe_change(s.state.next_agent or before, given.agent), given.when))
     if s.state.answer is not None and given.when == "turn":
         s.change(next_agent=given.agent)

@@ -17,7 +17,7 @@ from patter_nb.engines.openai import OpenAIRealtime
 from patter_nb.errors import BadRequest, ConnectionFailed, PatterError, RateLimitError
 from patter_nb.events import SpeechStarted, SpeechStopped, StageFailed, TurnEnded, UtteranceDropped
 from patter_nb.patter import Patter
-from patter_nb.pipeline.endpointing import TurnTaking
+from patter_nb.pipeline.turn_taking import TurnTaking
 from patter_nb.testing import Call, ScriptedLLM
 from patter_nb.testing.wire.realtime import RealtimeServer, Refused, Spoken, Utterance
 from patter_nb.transports.base import HungUp, Muted, Typed

@@ -22,6 +22,8 @@ from patter_nb.events import (
     AudioSent,
     Body,
     InputChecked,
+    PreemptiveDropped,
+    PreemptiveStarted,
     SentenceChecked,
     SentenceReady,
     ToolCalled,
@@ -43,6 +45,7 @@ from patter_nb.step.inputs import (
     Failure,
     FrameHeard,
     Input,
+    Judged,
     PieceChecked,
     PieceSpoken,
     Start,
@@ -92,6 +95,15 @@ class Ear:
 
     async def aclose(self) -> None:
         raise AssertionError
+
+
+class Judge:
+    """A turn detector that only has its numbers: the edge judges for it."""
+
+    threshold, hold_ms = 0.5, 1200.0
+
+    def probability(self, pcm: Pcm) -> float:
+        raise AssertionError("the edge judges")
 
 
 class Mouth:
@@ -157,6 +169,8 @@ class Edge:
         self.pieces: list[fx.Speak] = []
         self.checked: dict[tuple[int, int], str] = {}
         self.finals = 0
+        self.judgements: list[fx.JudgeTurn] = []
+        self.early: dict[int, Witnessed] = {}
         self.position = 0
         self.playable = 0
         self.paused = False
@@ -204,16 +218,19 @@ class Edge:
                 assert epoch == self.state.epoch
                 assert not request_faults(messages), (request_faults(messages), messages)
                 self._check_words(messages)
-                self.turns[turn].asks += 1
-                assert self.turns[turn].asks <= MAX_ROUNDS + self.swaps_now
+                at = self.turns.get(turn) or self.early[turn]
+                at.asks += 1
+                assert at.asks <= MAX_ROUNDS + self.swaps_now
                 self.streams.append(Stream(effect))
             case fx.CloseLLM(epoch):
                 self.streams = [s for s in self.streams if s.asked.epoch != epoch]
             case fx.RunTool():
+                assert self.state.answers, "a tool runs before there is a turn"
                 self.tools.append(effect)
             case fx.CancelTool(turn, id):
                 self.tools = [t for t in self.tools if (t.turn, t.request.id) != (turn, id)]
             case fx.Speak():
+                assert self.state.answers, "something is spoken before there is a turn"
                 self.pieces.append(effect)
             case fx.Cancel(epoch):
                 assert epoch < self.state.epoch, "what is cancelled is over"
@@ -232,6 +249,8 @@ class Edge:
                 self.paused = False
             case fx.FinalizeWords():
                 self.finals += 1
+            case fx.JudgeTurn():
+                self.judgements = [effect]
             case fx.Adopt(agent):
                 self.finals = self.finals if agent.stt is self._ears else 0
                 self._ears = agent.stt
@@ -254,12 +273,19 @@ class Edge:
         assert tokens, "the person's words are missing"
 
     def _witness(self, turn: int | None, body: Body) -> None:  # noqa: C901  # one case for each event
-        at = self.turns.get(turn or 0)
+        at = self.turns.get(turn or 0, self.early.get(turn or 0))
         match body:
+            case PreemptiveStarted():
+                assert turn is not None
+                assert at is None, "begun early twice, or when it was begun"
+                self.early[turn] = Witnessed()
+            case PreemptiveDropped():
+                assert turn is not None
+                del self.early[turn]
             case TurnStarted():
                 assert turn is not None
-                assert at is None, "a turn began twice"
-                self.turns[turn] = Witnessed()
+                assert turn not in self.turns, "a turn began twice"
+                self.turns[turn] = self.early.pop(turn, Witnessed())
             case TurnOffered():
                 assert at is not None
                 at.status = "offered"
@@ -307,7 +333,8 @@ class Edge:
         unheard = [number for number, turn in self.turns.items() if turn.heard is None and turn.status != "offered"]
         assert len(unheard) <= 1, f"turns {unheard} are unanswered"
         assert running in ([], unheard)
-        assert unheard == ([state.answer.turn] if state.answer else [])
+        assert unheard == ([state.answer.turn] if state.answer and state.answers else [])
+        assert [*self.early] == ([state.answer.turn] if state.answer and not state.answers else [])
         if not unheard:
             assert not self.open_calls
         assert state.voice.sent == self.playable
@@ -331,6 +358,11 @@ class Edge:
 
     def partial(self, text: str) -> list[Body]:
         return self.feed(Transcript(text, is_final=False))
+
+    def judge(self, probability: float | None) -> list[Body]:
+        """The turn detector judges the pause that it was asked about last."""
+        asked = self.judgements.pop()
+        return self.feed(Judged(asked.last, probability))
 
     def check_words(self, **changes: Any) -> list[Body]:
         """The person's words pass, or become what `changes` says."""
@@ -408,10 +440,11 @@ class Edge:
 
     def settle(self, *, dead: bool = False) -> None:
         """Nobody does anything new: the edge answers what it owes (`dead`: only tools end), and time passes. Then all is at rest."""
-        self.frames(0.0, 800)
-        for _ in range(400):
-            if not self._owed(dead):
-                break
+        for silence_ms in (1400, 100):  # the second for what was judged only after the first
+            self.frames(0.0, silence_ms)
+            for _ in range(400):
+                if not self._owed(dead):
+                    break
         assert self.state.at_rest, f"not at rest: {self.state!r}"
         assert self.state.word == "ready"
         assert next_due_ms(self.state) is None
@@ -429,6 +462,8 @@ class Edge:
     def _answer(self) -> bool:
         if self.finals:
             self.final("")
+        elif self.judgements:
+            self.judge(None)
         elif self.checks:
             self.check_words()
         elif self.streams:

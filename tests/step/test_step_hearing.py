@@ -17,7 +17,8 @@ from patter_nb.events import (
     TurnStarted,
     UtteranceDropped,
 )
-from patter_nb.pipeline.endpointing import Closed, Onset, Pausing, Quiet, TurnTaking, Voiced, close, hear, reopen
+from patter_nb.pipeline.endpointing import Closed, Onset, Pausing, Quiet, Voiced, close, hear, reopen
+from patter_nb.pipeline.turn_taking import TurnTaking
 from patter_nb.step import next_due_ms
 from patter_nb.step.effects import CheckWords, FinalizeWords, Listen, StopListening
 from patter_nb.step.inputs import Failure, Say, Swap

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from step_edge import LETTER, Ear, Edge, Model, Mouth, agent, talkative
+from step_edge import LETTER, Ear, Edge, Judge, Model, Mouth, agent, talkative
 
 from patter_nb.agent import Agent
 from patter_nb.errors import PatterError
 from patter_nb.events import GuardrailHit, TurnStarted
 from patter_nb.llm.base import LLMChunk
-from patter_nb.pipeline.endpointing import TurnTaking
+from patter_nb.pipeline.endpointing import Pausing
+from patter_nb.pipeline.turn_taking import TurnTaking
 from patter_nb.step import next_due_ms
 from patter_nb.step.inputs import (
     Accept,
@@ -29,6 +30,7 @@ from patter_nb.step.inputs import (
     Failure,
     FrameHeard,
     Input,
+    Judged,
     PieceChecked,
     PieceSpoken,
     Say,
@@ -87,6 +89,7 @@ class Walk:
         ]
         self.acts: list[Callable[[int], None]] = [
             *[self.frames] * 7, *[self.transcript] * 4, *[self.check] * 10, *[self.chunk] * 16, *[self.end_stream] * 8,
+            *[self.judge] * 4,
             *[self.tool] * 8, *[self.voice] * 24, *[self.play] * 8, self.pause, self.mute, self.typed, self.typed, self.say, self.swap,
             self.fail, self.due, self.accept, self.late, self.late,
         ]  # fmt: skip
@@ -111,6 +114,11 @@ class Walk:
             self.edge.partial("wo")
         elif self.edge.finals:
             self.edge.final(text)
+
+    def judge(self, detail: int) -> None:
+        if self.edge.judgements:
+            self.keep(Judged(self.edge.judgements[0].last, 0.9))
+            self.edge.judge((0.9, 0.9, 0.1, None)[detail % 4])
 
     def check(self, detail: int) -> None:
         if not self.edge.checks:
@@ -221,6 +229,8 @@ class Walk:
 def _is_over(edge: Edge, given: Any) -> bool:
     if isinstance(given, ToolFinished):
         return not any((tool.turn, tool.request.id) == (given.turn, given.id) for tool in edge.tools)
+    if isinstance(given, Judged):
+        return not isinstance(edge.state.ear, Pausing) or edge.state.ear.last != given.last
     return bool(given.epoch != edge.state.epoch)
 
 
@@ -228,9 +238,11 @@ FIRST = {
     "talkative": talkative,
     "terse": agent,
     "half duplex": lambda: talkative().replace(turn_taking=TurnTaking(half_duplex=True)),
+    "preemptive": lambda: agent(turn_taking=TurnTaking(preemptive=True)),
+    "preemptive and judged": lambda: talkative().replace(turn_taking=TurnTaking(preemptive=True, detector=Judge())),
     "without voice": lambda: talkative().replace(tts=None),
 }
-ACTS = st.lists(st.tuples(st.integers(0, 95), st.integers(0, 11)), min_size=20, max_size=120)
+ACTS = st.lists(st.tuples(st.integers(0, 99), st.integers(0, 11)), min_size=20, max_size=120)
 FIRSTS = st.sampled_from(sorted(FIRST))
 walks = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
 

@@ -49,7 +49,7 @@ class TestBargeIn:
     def test_words_confirm_it(self) -> None:
         edge = speaking()
         edge.frames(0.9, 60)
-        edge.partial("word2")
+        edge.partial("word2 word3")
         assert edge.paused is False
         assert [effect for effect in edge.effects if isinstance(effect, (Cancel, FlushPlayback))] == [Cancel(1), FlushPlayback()]
         assert edge.turns[1].heard == "The weather in Rome is"
@@ -85,7 +85,7 @@ class TestBargeIn:
         assert next_due_ms(edge.state) == edge.now_ms + 600
         edge.due()
         assert edge.bodies(PlaybackResumed) == [PlaybackResumed(edge.position, "no word in time")]
-        edge.partial("word2")  # it was one after all
+        edge.partial("word2 word3")  # it was one after all
         assert edge.turns[1].heard == "The weather in Rome is"
 
     def test_a_recogniser_that_fails_denies_it(self) -> None:

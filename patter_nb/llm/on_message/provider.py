@@ -36,6 +36,8 @@ class OnMessageLLM:
 
     provider: Final = "on_message"
     costs: Final = False
+    repeatable: Final = False
+    """Whether it may be asked for nothing, as `TurnTaking(preemptive=True)` does: a handler may do something."""
 
     def __init__(self, handler: OnMessage, *, now_s: Callable[[], float] = time.time) -> None:
         self.handler = handler

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 import msgspec
 
 from patter_nb.errors import ContentFiltered, MalformedStream, TruncatedStream
-from patter_nb.llm.base import FinishReason, LLMChunk
+from patter_nb.llm.base import CHARS_A_TOKEN, FinishReason, LLMChunk
 from patter_nb.llm.wire.surrogates import Joiner
 from patter_nb.wire.refusals import Refusal, Source, refusal_of
 
@@ -24,7 +24,6 @@ __all__ = ["Decoder", "ErrorEvent", "Usage", "finish_of"]
 
 Event = TypeVar("Event")
 
-_CHARS_A_TOKEN: Final = 4
 _SHOWN: Final = 200
 
 
@@ -130,7 +129,7 @@ class Decoder(ABC, Generic[Event]):
         usage = self.usage
         untold = not (usage.input or usage.output or usage.cache_read or usage.cache_write)
         if untold:
-            usage = Usage(*(max(1, chars // _CHARS_A_TOKEN) for chars in (self._request_chars, self._chars)))
+            usage = Usage(*(max(1, chars // CHARS_A_TOKEN) for chars in (self._request_chars, self._chars)))
         return LLMChunk(
             "usage",
             input_tokens=usage.input or 0,
