@@ -19,7 +19,9 @@ from patter_nb.events import (
     PlaybackStarted,
     SentenceChecked,
     SentenceReady,
+    SpeechStarted,
     SpeechStopped,
+    SpeechUsed,
     StageFailed,
     ToolCalled,
     ToolEnded,
@@ -29,6 +31,7 @@ from patter_nb.events import (
     TurnHeard,
     TurnOffered,
     TurnStarted,
+    TurnWords,
     UtteranceDropped,
 )
 from patter_nb.llm.base import LLMChunk
@@ -92,6 +95,78 @@ def test_a_turn_has_the_words_that_made_it_and_their_times() -> None:
         ]
     )
     assert [turn.words for turn in turns] == [(it, rains), (), (now, typed), ()]
+
+
+def heard(seconds: float) -> SpeechUsed:
+    return SpeechUsed("stt", "deepgram", "nova-3", True, seconds=seconds)
+
+
+def test_what_was_heard_is_charged_to_the_turn_that_came_of_it() -> None:
+    turns = fold(
+        [
+            (1.0, None, SpeechStarted(0)),
+            (2.0, None, heard(3.0)),
+            (2.5, 1, TurnStarted("speech", "It rains.")),
+            (2.6, 1, heard(0.5)),  # the silence behind it
+            (3.0, 1, SpeechStarted(0)),
+            (3.1, 1, heard(1.0)),
+            (3.2, 1, UtteranceDropped("", "a cough in the answer")),
+            (3.3, 1, heard(0.25)),
+            (4.0, 1, SpeechStarted(0)),
+            (4.1, 1, heard(2.0)),
+            (4.2, 2, TurnStarted("typed", "typed while they spoke")),
+            (4.3, 3, TurnStarted("speech", "Stop.")),
+            (5.0, None, SpeechStarted(0)),
+            (5.1, None, heard(4.0)),
+            (5.2, None, UtteranceDropped("", "a cough in silence")),
+            (6.0, None, SpeechStarted(0)),
+            (6.1, None, heard(8.0)),  # of what came of it nothing is known yet
+        ]
+    )
+    assert [turn.usage.get("stt_seconds") for turn in turns] == [4.75, None, 2.0]
+    assert [used.seconds for used, _ in turns.stray] == [4.0]
+    assert sum(charge.cost or 0 for charge in turns.charges) == Decimal("0.0048") * Decimal("18.75") / 60
+    assert {(charge.stage, charge.provider) for charge in turns.charges} == {("stt", "deepgram")}
+
+
+def test_what_an_engine_heard_may_be_charged_when_its_turn_is_over() -> None:
+    turns = fold(
+        [
+            (1.0, None, SpeechStarted(0)),
+            (2.0, 1, TurnStarted("speech", "")),
+            (2.1, 1, heard(1.0)),
+            (3.0, 1, SpeechStarted(0)),
+            (3.1, 2, TurnStarted("speech", "")),
+            (4.0, 2, SpeechStarted(0)),
+            (4.1, 2, heard(2.0)),
+            (4.1, 2, TurnWords("Late.")),
+        ]
+    )
+    assert [turn.usage for turn in turns] == [{"stt_seconds": 1.0}, {"stt_seconds": 2.0}]
+
+
+def test_an_engines_usage_finds_its_request_however_late() -> None:
+    def engine(round: int, piece: int | None = None) -> LLMRequested:
+        return LLMRequested(round, "openai", "gpt-realtime", True, (), 0, (), "engine", piece)
+
+    def used(round: int, tokens: int, piece: int | None = None) -> LLMChunked:
+        count = LLMChunk("usage", input_tokens=0, output_tokens=tokens, provider="openai", model="gpt-realtime")
+        return LLMChunked(round, count, piece)
+
+    (turn,) = fold(
+        [
+            (1.0, 1, TurnStarted("typed", "Go on.")),
+            (1.1, 1, engine(1)),
+            (1.2, 1, engine(0, 0)),
+            (1.3, 1, engine(0, 1)),
+            (2.0, 1, TurnEnded("interrupted")),
+            (2.1, 1, used(0, 3, 1)),
+            (2.2, 1, used(1, 1)),
+            (2.3, 1, used(0, 2, 0)),
+        ]
+    )
+    assert [request.usage and request.usage.output_tokens for request in turn.requests] == [1, 2, 3]
+    assert turn.costs == {"engine": Decimal(6 * 16) / 1_000_000}
 
 
 def test_a_spoken_turn_with_its_latencies() -> None:
