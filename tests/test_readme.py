@@ -20,7 +20,7 @@ from patter_nb.testing.wire import Usage
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 CELLS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-TYPED, SCRIPTED, VENDORS = CELLS
+TYPED, SCRIPTED, VENDORS, TAKING = CELLS
 LINKS = re.findall(r"\]\(((?!https?:)[^)#]+)", README)
 
 
@@ -59,6 +59,11 @@ async def test_the_third_example_changes_the_vendor(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(OpenAILLM, "default_base_url", server.openai_url)
         monkeypatch.setitem(AnthropicLLM.__init__.__kwdefaults__, "base_url", server.anthropic_url)
         assert await run(VENDORS) == promised(VENDORS)
+
+
+async def test_the_fourth_example_makes_an_agent() -> None:
+    assert promised(TAKING)
+    assert await run(TAKING) == promised(TAKING)
 
 
 def test_its_commands_parse_and_name_files_that_are_there() -> None:
