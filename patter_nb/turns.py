@@ -63,6 +63,19 @@ class ToolCall:
         return mimebundle(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one use of a provider costs: USD, zero for what runs here, None where its price, or how much was used, is not known.
+
+    `stage` is "stt", "llm", "engine" or "tts".
+    """
+
+    stage: str
+    provider: str
+    model: str | None
+    cost: Decimal | None
+
+
 @dataclass(slots=True)
 class LLMRequest:
     """One request to a language model: `messages` are those of the turn, after `carried` ones of prompt and history.
@@ -102,6 +115,11 @@ class LLMRequest:
         return self.prices.cost(usage, *self.answered_by) if usage is not None and counted else None
 
     @property
+    def charge(self) -> Charge:
+        """What it costs, and whose it is."""
+        return Charge(self.stage, *self.answered_by, self.cost)
+
+    @property
     def usage(self) -> LLMChunk | None:
         """The chunk that counts its tokens, once it has come."""
         return self._last("usage")
@@ -121,19 +139,6 @@ class LLMRequest:
 
     def _last(self, kind: ChunkType) -> LLMChunk | None:
         return next((chunk for chunk in reversed(self.chunks) if chunk.type == kind), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Charge:
-    """What one use of a provider costs: USD, zero for what runs here, None where its price, or how much was used, is not known.
-
-    `stage` is "stt", "llm", "engine" or "tts".
-    """
-
-    stage: str
-    provider: str
-    model: str | None
-    cost: Decimal | None
 
 
 STAGES = ("stt", "llm", "engine", "tts")
@@ -244,8 +249,7 @@ class Turn:
     @property
     def charges(self) -> list[Charge]:
         """Each use of a provider."""
-        asked = (Charge(request.stage, *request.answered_by, request.cost) for request in (*self.requests, *self.thrown_away))
-        return [*(charge for _, charge in self.speech), *asked]
+        return [*(charge for _, charge in self.speech), *(request.charge for request in (*self.requests, *self.thrown_away))]
 
     @property
     def costs(self) -> dict[str, Decimal | None]:
@@ -287,7 +291,9 @@ class Turns(Sequence[Turn]):
     @property
     def charges(self) -> list[Charge]:
         """Each use of a provider in the session, of no turn first."""
-        return [*(charge for _, charge in (*self.stray, *self._heard)), *(charge for turn in self for charge in turn.charges)]
+        loose = (*self._thrown_away, *(self._early.requests if self._early is not None else ()))
+        of_none = [*(charge for _, charge in (*self.stray, *self._heard)), *(request.charge for request in loose)]
+        return [*of_none, *(charge for turn in self for charge in turn.charges)]
 
     def fold(self, event: Event) -> None:
         """Take in one more event."""
