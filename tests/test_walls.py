@@ -17,7 +17,7 @@ ROOT = Path(patter_nb.__file__).parent
 
 JUPYTER = {"IPython", "ipywidgets", "anywidget", "ipykernel", "ipywebrtc", "jupyterlab", "traitlets", "comm"}
 STAGES = {"llm", "stt", "tts", "vad", "turn_detection", "engines"}
-SHARED = {"base", "loop", "rounds", "wire", "openai_shape", "gemini", "socket", "sound", "utterance", "imagined", "log_mel"}
+SHARED = {"base", "loop", "rounds", "wire", "openai_shape", "gemini", "socket", "sound", "closing", "utterance", "imagined", "log_mel"}
 """What the providers of a stage have in common."""
 FACES = {"display", "console", "tape", "export"}
 EDGES = {

@@ -146,6 +146,51 @@ async def test_an_end_that_refuses_nothing_is_a_conversation_that_begins_anew(
         assert not bodies(session, StageFailed)
 
 
+async def test_an_hour_with_openai_ends_in_a_pause_before_the_vendor_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing announces that end; what was said is told to the next conversation."""
+    async with RealtimeServer(["One.", "Two."]) as server, talking_with(server) as (session, page):
+        assert (await session.ask("first")).agent_text == "One."
+        await heard_all(session, page)
+        monkeypatch.setattr(OpenAIRealtime, "idle_s", 0.02)
+        page.speak(40)
+        await until(lambda: server.heard)
+        assert len(server.sessions) == 1
+        with monkeypatch.context() as old:
+            old.setattr("patter_nb.engines.openai.LONGEST_S", 0.0)
+            await server.babble('{"type": "rate_limits.updated"}')  # whoever waits for a message waits anew, and not for long
+            await until(lambda: len(server.sessions) == 2)
+        assert (await session.ask("second")).agent_text == "Two."
+        assert not bodies(session, StageFailed)
+    texts = [message["item"]["content"][0]["text"] for message in server.messages("conversation.item.create")]
+    assert texts == ["first", "first", "One.", "second"]
+
+
+@pytest.mark.parametrize("busy", ["speaking", "calling"])
+async def test_nobody_who_speaks_and_no_tool_that_runs_is_such_a_pause(busy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("patter_nb.engines.openai.LONGEST_S", 0.0)
+    async with RealtimeServer([]) as server:
+        engine = engine_at(server)
+        await engine.open(Patter().agent(), ())
+        if busy == "speaking":
+            engine.take({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0})
+        else:
+            item = {"type": "function_call", "id": "i", "call_id": "c", "name": "look"}
+            engine.take({"type": "response.created", "response": {"id": "r"}})
+            engine.take({"type": "response.output_item.added", "response_id": "r", "item": item})
+            engine.take({"type": "response.done", "response": {"id": "r", "status": "completed"}})
+        engine.idle()
+        assert not engine.is_spent()
+        engine.take({"type": "input_audio_buffer.speech_stopped", "audio_end_ms": 1})
+        engine.take({"type": "response.created", "response": {"id": "r2"}})
+        engine.idle()
+        assert not engine.is_spent()
+        engine.take({"type": "response.done", "response": {"id": "r2", "status": "completed"}})
+        assert not engine.is_spent()
+        engine.idle()
+        assert engine.is_spent()
+        await engine.aclose()
+
+
 @pytest.mark.parametrize(
     ("message", "error"),
     [

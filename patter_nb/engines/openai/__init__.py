@@ -6,6 +6,7 @@ the person begins and has finished, gives its own answer up when they begin, and
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,6 +46,9 @@ _SERVER_VAD: Final = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms
 _PASSING: Final = frozenset(("response_cancel_not_active", "item_truncate_invalid_item_id", "session_expired"))
 """Errors of what came too late (an answer that had ended when it was given up, sound that had been heard by then), and of a conversation
 that has reached the vendor's length: its connection is closed, and opened again."""
+LONGEST_S: Final = 50 * 60.0
+"""A conversation lasts for an hour at most, and nothing announces its end ("Realtime", limits): from so long on, the first pause begins
+another."""
 _BUSY: Final = "conversation_already_has_active_response"
 _TRUNCATING: Final = "truncate"
 _ASKING: Final = "ask"
@@ -70,6 +74,7 @@ class OpenAIRealtime(SocketEngine):
     """
 
     provider: ClassVar[str] = "openai"
+    idle_s: ClassVar[float | None] = 20.0
     costs = True
 
     def __init__(  # noqa: PLR0913  # the API's own options, each a keyword with a default
@@ -115,6 +120,7 @@ class OpenAIRealtime(SocketEngine):
         self._calls: dict[str, tuple[int, str]] = {}
         self._partial = ""
         self._said_item = ""
+        self._speaking = self._rests = False
         self._request: dict[str, Any] | None = None
         self._again: dict[str, Any] | None = None
 
@@ -140,6 +146,7 @@ class OpenAIRealtime(SocketEngine):
 
     async def begin(self, agent: Agent, history: Sequence[Message]) -> None:
         self._restart()
+        self._begun_s = asyncio.get_running_loop().time()
         await self.send({"type": "session.update", "session": self._session(agent)})
         for item in _items(history):
             await self.send({"type": "conversation.item.create", "item": item})
@@ -201,8 +208,15 @@ class OpenAIRealtime(SocketEngine):
 
     # --- from the server
 
+    def idle(self) -> Iterable[EngineEvent]:
+        self._rests = self._answer is None and self._request is None and not self._calls and not self._speaking
+        return ()
+
+    def is_spent(self) -> bool:
+        return self._rests and asyncio.get_running_loop().time() - self._begun_s >= LONGEST_S
+
     def take(self, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
-        kind = str(message.get("type"))
+        kind, self._rests = str(message.get("type")), False
         if kind == "error":
             return self._refused(message.get("error") or {})
         return self._of_person(kind, message) if "input_audio" in kind else self._of_answer(kind, message)
@@ -226,8 +240,10 @@ class OpenAIRealtime(SocketEngine):
     def _of_person(self, kind: str, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
         match kind.rpartition(".")[2]:
             case "speech_started":
+                self._speaking = True
                 return (VoiceBegan(float(message.get("audio_start_ms") or 0)),)
             case "speech_stopped":
+                self._speaking = False
                 self._said_item = str(message.get("item_id") or "")
                 return (VoiceEnded(float(message.get("audio_end_ms") or 0)),)
             case "delta":
