@@ -174,7 +174,7 @@ class UtteranceDropped(Body):
 
 @dataclass(frozen=True, slots=True)
 class PreemptiveStarted(Body):
-    """An answer to `text` is begun before the person is known to have finished. It is of the turn that may come of it; none of it sounds."""
+    """An answer to `text` is begun before the person is known to have finished: of the turn that may come of it. None of it sounds."""
 
     type: ClassVar[str] = "preemptive_started"
     text: str
@@ -243,7 +243,8 @@ class GuardrailHit(Body):
 class LLMRequested(Body):
     """The language model was asked: `messages` of this turn, after `carried` messages of system prompt and history.
 
-    `characters` counts those of all messages. `stage` tells whether it is a model or an engine; `piece` that an engine is only to say this piece of the answer.
+    `stage` tells whether it is a model or an engine; `piece` that an engine is only to say this piece of the answer. `characters`
+    counts those of all messages.
     """
 
     type: ClassVar[str] = "llm_requested"

@@ -10,6 +10,7 @@ from patter_nb.display.figures import count, duration
 from patter_nb.display.markup import Html, fold, foreign, join, left_out, line, tag
 from patter_nb.display.tools import signature
 from patter_nb.llm.base import name_of
+from patter_nb.pipeline.turn_taking import TurnTaking
 from patter_nb.tools.tool import Tool
 
 __all__ = ["STAGES", "agent_page", "agent_text", "provider_page", "provider_text", "role_of", "stages"]
@@ -88,7 +89,7 @@ def _guardrail(rail: Guardrail) -> Html:
 
 def _manners(agent: Agent) -> list[tuple[str, str]]:
     """How it behaves, where that was said. Of variables only the names: their values may be somebody's secrets."""
-    taking, hooks = agent.turn_taking, agent.hooks
+    hooks = agent.hooks
     after = hooks.after_llm
     set_hooks = {
         "before_send_to_stt": hooks.before_send_to_stt,
@@ -100,19 +101,26 @@ def _manners(agent: Agent) -> list[tuple[str, str]]:
         "before_synthesize": hooks.before_synthesize,
         "after_synthesize": hooks.after_synthesize,
     }
-    duplex = "deaf while it speaks" if taking.half_duplex else f"can be interrupted, confirmed within {duration(taking.confirm_ms)}"
     told = [
         ("first message", agent.first_message),
         ("variables", ", ".join(map(str, agent.variables))),
         ("transforms", _names(agent.text_transforms)),
         ("hooks", ", ".join(name for name, hook in set_hooks.items() if hook is not None)),
         ("executor", type(agent.executor).__name__ if agent.executor is not None else ""),
-        ("turn taking", f"{duration(taking.endpointing_ms)} of silence end a turn; {duplex}"),
+        ("turn taking", _turn_taking(agent.turn_taking)),
         ("when slow", f"{agent.filler.text} (after {duration(agent.filler.after_ms)})" if agent.filler is not None else ""),
         ("when it fails", agent.error_message),
         ("language", agent.language),
     ]
     return [(name, what) for name, what in told if what]
+
+
+def _turn_taking(taking: TurnTaking) -> str:
+    ends = f"{duration(taking.endpointing_ms)} of silence end a turn"
+    if taking.detector is not None:
+        ends = f"{name_of(taking.detector)[0]} judges when a turn ends, {duration(taking.detector.hold_ms)} of silence at the latest"
+    interrupts = "deaf while it speaks" if taking.half_duplex else f"can be interrupted, confirmed within {duration(taking.confirm_ms)}"
+    return "; ".join((ends, interrupts, *(["begins to answer early"] if taking.preemptive else [])))
 
 
 def _names(functions: Sequence[object]) -> str:

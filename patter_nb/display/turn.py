@@ -104,7 +104,8 @@ def _asked(turn: Turn) -> str:
     """One line: who answered, tokens, cost; of ears and voice what they were sent, where that costs."""
     costs, asked = turn.costs, [_answered(turn), tokens(turn.usage)] if turn.requests else ["no model was asked"]
     speaks = [stage for stage in ("stt", "tts") if costs.get(stage, 0) != 0]
-    return clean_line(*asked, *(speech(turn.usage) if speaks else []), *([bill(costs)] if turn.requests or speaks else []))
+    wasted = [f"{tokens(turn.wasted)} for answers begun early and dropped"] if turn.wasted else []
+    return clean_line(*asked, *wasted, *(speech(turn.usage) if speaks else []), *([bill(costs)] if turn.requests or speaks else []))
 
 
 def _bill(turn: Turn) -> Html:

@@ -19,6 +19,7 @@ from patter_nb.events import TurnHeard, TurnStarted
 from patter_nb.llm.base import LLMChunk
 from patter_nb.log import Log
 from patter_nb.patter import Patter
+from patter_nb.pipeline.turn_taking import TurnTaking
 from patter_nb.session import Session
 from patter_nb.step.scene import Happened
 from patter_nb.testing import ScriptedLLM
@@ -366,3 +367,18 @@ def test_long_log_shows_both_ends() -> None:
     assert "… 9,950 more events not shown" in shown
     assert "9999.000" in shown
     assert len(page(log).encode()) < LIMIT
+
+
+def test_how_turns_are_taken_is_told() -> None:
+    class Ear:
+        provider, threshold, hold_ms = "smart-turn", 0.5, 1200.0
+
+        def probability(self, pcm: object) -> float:
+            raise AssertionError
+
+    def told(taking: TurnTaking) -> str:
+        return str(mimebundle(Agent(turn_taking=taking))["text/plain"])
+
+    assert "500 ms of silence end a turn; can be interrupted, confirmed within 600 ms" in told(TurnTaking())
+    judged = told(TurnTaking(detector=Ear(), half_duplex=True, preemptive=True))
+    assert "smart-turn judges when a turn ends, 1.2 s of silence at the latest; deaf while it speaks; begins to answer early" in judged
