@@ -28,7 +28,7 @@ from patter_nb.session import Session
 from patter_nb.testing import ScriptedLLM
 from patter_nb.testing.wire.convai import ConvAIServer
 from patter_nb.testing.wire.gemini_live import GeminiLiveServer
-from patter_nb.testing.wire.realtime import RealtimeServer
+from patter_nb.testing.wire.realtime import RealtimeServer, Utterance
 
 
 def engine_at(server: Any) -> Any:
@@ -207,3 +207,26 @@ async def test_what_elevenlabs_says_of_an_error_is_told(message: str, error: typ
         assert type(bodies(session, StageFailed)[0].error) is error
         if error is ServerError:  # a complaint: it goes on
             assert (await session.ask("Still there?")).agent_text == "Yes."
+
+
+async def test_an_engine_that_says_nothing_to_what_was_said_is_told_and_the_next_words_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("patter_nb.step.failing.STT_SILENCE_MS", 50.0)
+    async with RealtimeServer([], hears=[Utterance(100, 500, "Anybody?")], thinks_s=30.0) as server:
+        async with talking_with(server) as (session, page):
+            page.speak(700)
+            await until(lambda: bodies(session, StageFailed))
+            error = bodies(session, StageFailed)[0].error
+            assert (type(error), bodies(session, StageFailed)[0].stage) == (RequestTimeout, "engine")
+            assert "session.engine" in str(error.hint)
+            assert not session.turns
+            session.use(engine=None, llm=ScriptedLLM(["Still here."]))
+            assert (await session.ask("And now?")).agent_text == "Still here."
+
+
+async def test_an_engine_that_says_nothing_to_what_was_typed_fails_the_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("patter_nb.step.failing.LLM_SILENCE_MS", 50.0)
+    async with RealtimeServer([], thinks_s=30.0) as server, talking_with(server) as (session, _):
+        turn = await session.ask("Anybody?")
+        assert (turn.status, type(turn.error)) == ("failed", RequestTimeout)
+        session.use(engine=None, llm=ScriptedLLM(["Still here."]))
+        assert (await session.ask("And now?")).agent_text == "Still here."
