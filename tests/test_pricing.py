@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pytest
+from talking import silence, until
 
 from patter_nb import AssemblyAISTT, CartesiaSTT, CartesiaTTS, DeepgramSTT, ElevenLabsTTS, OpenAITranscribeSTT, OpenAITTS
 from patter_nb.audio.frames import AudioFormat
 from patter_nb.display import mimebundle
 from patter_nb.errors import PatterConfigError
-from patter_nb.events import SpeechUsed
+from patter_nb.events import AudioSent, SpeechUsed
 from patter_nb.llm.anthropic import AnthropicLLM
 from patter_nb.llm.base import LLMChunk
 from patter_nb.llm.cerebras import CerebrasLLM
@@ -21,7 +23,7 @@ from patter_nb.llm.groq import GroqLLM
 from patter_nb.llm.openai import OpenAILLM
 from patter_nb.patter import Patter
 from patter_nb.pricing import Prices
-from patter_nb.testing import ScriptedLLM, ScriptedTTS
+from patter_nb.testing import RecordedVAD, ScriptedLLM, ScriptedSTT, ScriptedTTS
 from patter_nb.turns import Turns, costs_by_stage
 
 MILLION = 1_000_000
@@ -200,6 +202,37 @@ async def test_a_turn_costs_what_its_stages_do_and_says_which_is_unpriced() -> N
     for event in session.events:
         again.fold(event)
     assert [turn.costs for turn in again] == [turn.costs for turn in session.turns], "the log alone tells it"
+
+
+async def test_what_was_sent_when_the_session_stops_is_booked_before_its_end() -> None:
+    story = "It is a long story. " * 50
+    async with Patter().serve(Patter().agent(llm=ScriptedLLM([]), tts=Voice())) as session:
+        saying = asyncio.create_task(session.say(story))
+        await until(lambda: session.events.of(AudioSent))
+        await session.stop()
+        await asyncio.gather(saying, return_exceptions=True)
+    (turn,) = session.turns
+    sent = [event.body.characters for event in session.events.of(SpeechUsed)]
+    assert sent
+    assert turn.usage == {"tts_characters": sum(sent)}
+    assert turn.cost
+    assert [event.type for event in session.events if event.type in ("speech_used", "session_stopped")][-1] == "session_stopped"
+
+
+async def test_sound_without_an_answer_is_charged_to_no_turn() -> None:
+    """The person is in mid-sentence when it ends."""
+    ears = ScriptedSTT([])
+    ears.costs = True  # type: ignore[misc]
+    parts = {"stt": ears, "llm": ScriptedLLM([]), "vad": RecordedVAD.speaking((500.0, 90_000.0))}
+    async with Patter().serve(Patter().agent(**parts), transport=silence(60.0)) as session:
+        await until(lambda: ears.pushed > 100)
+        await session.stop()
+    assert not session.turns
+    (charge,) = session.turns.charges
+    assert (charge.stage, charge.provider, charge.cost) == ("stt", "scripted", None)
+    (used,) = (event.body for event in session.events.of(SpeechUsed))
+    assert isinstance(used, SpeechUsed)
+    assert used.seconds == pytest.approx(ears.pushed * 0.02)
 
 
 async def test_a_voice_of_ones_own_that_does_not_say_may_cost() -> None:
