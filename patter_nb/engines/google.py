@@ -16,7 +16,7 @@ from patter_nb.audio.frames import FRAME_MS, SAMPLE_RATE, AudioFormat, Frame
 from patter_nb.engines.base import AnswerBegan, AnswerChunk, AnswerEnded, AnswerSound, EngineEvent, Heard, VoiceBegan, VoiceEnded
 from patter_nb.engines.socket import SocketEngine
 from patter_nb.engines.sound import Sound
-from patter_nb.errors import PatterConfigError
+from patter_nb.errors import AudioError, PatterConfigError
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.llm.gemini.parts import contents_of
@@ -190,10 +190,18 @@ class GeminiLive(SocketEngine):
             yield AnswerChunk(str(self._answer), LLMChunk("text", content=str(words)))
         for part in (content.get("modelTurn") or {}).get("parts") or ():
             if data := (part.get("inlineData") or {}).get("data"):
+                self._check_sound(str(part["inlineData"].get("mimeType") or ""))
                 yield from self._begin()
                 yield AnswerSound(str(self._answer), self._sound.push(str(data)))
         if content.get("turnComplete"):
             yield from self._end("stop")
+
+    def _check_sound(self, kind: str) -> None:
+        """Raise `AudioError` for sound that says it is something else, such as "audio/pcm;rate=16000"."""
+        name, _, rate = kind.replace(" ", "").partition(";rate=")
+        if name not in ("", "audio/pcm") or rate not in ("", str(OUT_RATE)):
+            told = f"google sent {kind}, not PCM16 at {OUT_RATE} Hz."
+            raise AudioError(told, provider=self.provider, model=self.model, hint="Check base_url if you set it, or take another model.")
 
     @property
     def _at_ms(self) -> float:

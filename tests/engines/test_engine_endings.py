@@ -14,6 +14,7 @@ from talking import bodies, until
 from patter_nb import ElevenLabsConvAI, GeminiLive, OpenAIRealtime, Patter
 from patter_nb.console.transport import ListenBy
 from patter_nb.errors import (
+    AudioError,
     AuthenticationError,
     BadRequest,
     ConnectionFailed,
@@ -209,7 +210,7 @@ async def test_what_elevenlabs_says_of_an_error_is_told(message: str, error: typ
             assert (await session.ask("Still there?")).agent_text == "Yes."
 
 
-async def test_an_engine_that_says_nothing_to_what_was_said_is_told_and_the_next_words_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_engine_that_says_nothing_to_what_was_said_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("patter_nb.step.failing.STT_SILENCE_MS", 50.0)
     async with RealtimeServer([], hears=[Utterance(100, 500, "Anybody?")], thinks_s=30.0) as server:
         async with talking_with(server) as (session, page):
@@ -228,5 +229,39 @@ async def test_an_engine_that_says_nothing_to_what_was_typed_fails_the_turn(monk
     async with RealtimeServer([], thinks_s=30.0) as server, talking_with(server) as (session, _):
         turn = await session.ask("Anybody?")
         assert (turn.status, type(turn.error)) == ("failed", RequestTimeout)
+        session.use(engine=None, llm=ScriptedLLM(["Still here."]))
+        assert (await session.ask("And now?")).agent_text == "Still here."
+
+
+WRONG_SOUND = {
+    RealtimeServer: '{"type": "session.updated", "session": {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}}',
+    GeminiLiveServer: '{"serverContent": {"modelTurn": {"parts": [{"inlineData": {"mimeType": "audio/pcm;rate=16000", "data": "AAAA"}}]}}}',
+    ConvAIServer: '{"type": "conversation_initiation_metadata",'
+    ' "conversation_initiation_metadata_event": {"agent_output_audio_format": "opus"}}',
+}
+
+
+@pytest.mark.parametrize(("kind", "message"), WRONG_SOUND.items(), ids=lambda value: value.__name__ if isinstance(value, type) else "")
+async def test_sound_of_another_form_is_an_error_and_is_not_played(kind: Any, message: str) -> None:
+    async with kind([]) as server, talking_with(server) as (session, page):
+        page.speak(40)
+        await until(lambda: server.heard)
+        await server.babble(message)
+        await until(lambda: bodies(session, StageFailed))
+        error = bodies(session, StageFailed)[0].error
+        assert type(error) is AudioError
+        assert error.provider and error.hint
+        assert page.sent == 0
+        session.use(engine=None, llm=ScriptedLLM(["Still here."]))
+        assert (await session.ask("And now?")).agent_text == "Still here."
+
+
+async def test_an_unknown_model_of_openai_is_the_end_of_the_engine_and_another_can_be_taken() -> None:
+    refuses = {"session.update": ("model_not_found", "The model `gpt-realtime-9` does not exist.")}
+    async with RealtimeServer([], refuses=refuses) as server, talking_with(server) as (session, _):
+        await until(lambda: bodies(session, StageFailed))
+        error = bodies(session, StageFailed)[0].error
+        assert type(error) is ModelNotFound
+        assert "gpt-realtime" in str(error.hint)
         session.use(engine=None, llm=ScriptedLLM(["Still here."]))
         assert (await session.ask("And now?")).agent_text == "Still here."

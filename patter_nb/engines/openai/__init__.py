@@ -29,7 +29,7 @@ from patter_nb.engines.base import (
 from patter_nb.engines.openai.client import connected_by, manager_of
 from patter_nb.engines.socket import Socket, SocketEngine
 from patter_nb.engines.sound import Sound
-from patter_nb.errors import AuthenticationError, ModelNotFound, PatterConfigError
+from patter_nb.errors import AudioError, AuthenticationError, ModelNotFound, PatterConfigError
 from patter_nb.events import SpeechUsed
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMChunk, Message
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["OpenAIRealtime"]
 
 RATE: Final = 24_000
+_FORMAT: Final = {"type": "audio/pcm", "rate": RATE}
 _SERVER_VAD: Final = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 300}
 _PASSING: Final = frozenset(("response_cancel_not_active", "item_truncate_invalid_item_id", "session_expired"))
 """Errors of what came too late (an answer that had ended when it was given up, sound that had been heard by then), and of a conversation
@@ -152,11 +153,11 @@ class OpenAIRealtime(SocketEngine):
             await self.send({"type": "conversation.item.create", "item": item})
 
     def _session(self, agent: Agent) -> dict[str, Any]:
-        heard: dict[str, Any] = {"format": {"type": "audio/pcm", "rate": RATE}, "transcription": self._transcription}
+        heard: dict[str, Any] = {"format": _FORMAT, "transcription": self._transcription}
         heard |= {"turn_detection": {**self._turn_detection, "create_response": True, "interrupt_response": True}}
         if self._noise_reduction is not None:
             heard["noise_reduction"] = {"type": self._noise_reduction}
-        spoken = {"format": {"type": "audio/pcm", "rate": RATE}, "voice": self.voice}
+        spoken = {"format": _FORMAT, "voice": self.voice}
         session = {"type": "realtime", "output_modalities": ["audio"], "audio": {"input": heard, "output": spoken}}
         tools = [{"type": "function", **function} for function in (tool.spec()["function"] for tool in agent.tools)]
         return {**session, "instructions": agent.render(agent.system_prompt), "tools": tools, "tool_choice": "auto", **self._reasoning}
@@ -276,6 +277,8 @@ class OpenAIRealtime(SocketEngine):
                 return self._arguments(id, str(message.get("item_id")), delta)
             case "response.done":
                 return self._done(message.get("response") or {})
+            case "session.updated":
+                self._check_sound(message.get("session") or {})
         return ()
 
     def _begun(self, metadata: Mapping[str, Any]) -> AnswerBegan:
@@ -285,6 +288,14 @@ class OpenAIRealtime(SocketEngine):
             return AnswerBegan(str(self._answer), asked=True)
         said, self._said_item = self._said_item, ""
         return AnswerBegan(str(self._answer), asked=False, item=said)
+
+    def _check_sound(self, session: Mapping[str, Any]) -> None:
+        """Raise `AudioError` where the server means to speak or hear in another form than it was asked for."""
+        for way, sound in (session.get("audio") or {}).items():
+            told = (sound or {}).get("format") or _FORMAT
+            if told != _FORMAT:
+                hint = "Check base_url if you set it: the server there takes no PCM16 at 24000 Hz."
+                raise AudioError(f"openai set its {way} to {told}, not {_FORMAT}.", provider=self.provider, model=self.model, hint=hint)
 
     def _item_of(self, answer: str, item: Mapping[str, Any]) -> Iterable[EngineEvent]:
         """A call, as it begins or is complete; its name is here, also where the events of its arguments leave it out."""
