@@ -19,7 +19,7 @@ _HOMES = {
     "patter_nb.patter": ("Patter", "Serving"),
     "patter_nb.agent": ("AfterLLM", "Agent", "Filler", "Guardrail", "HookContext", "PipelineHooks"),
     "patter_nb.session": ("Session",),
-    "patter_nb.turns": ("ToolCall", "Turn"),
+    "patter_nb.turn": ("ToolCall", "Turn"),
     "patter_nb.events": ("Event",),
     "patter_nb.pipeline.turn_taking": ("TurnTaking",),
     "patter_nb.llm.base": ("LLMChunk", "LLMProvider"),
@@ -218,7 +218,7 @@ if TYPE_CHECKING:
     from patter_nb.tts.elevenlabs import ElevenLabsTTS
     from patter_nb.tts.openai import OpenAITTS
     from patter_nb.tts.piper import PiperTTS
+    from patter_nb.turn import ToolCall, Turn
     from patter_nb.turn_detection.smart_turn import SmartTurn
-    from patter_nb.turns import ToolCall, Turn
     from patter_nb.vad.energy import EnergyVAD
     from patter_nb.vad.silero import SileroVAD

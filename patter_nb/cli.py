@@ -25,7 +25,8 @@ from patter_nb.events import Event, SentenceChecked, StageFailed, ToolEnded, Tur
 if TYPE_CHECKING:
     from patter_nb.agent import Agent
     from patter_nb.session import Session
-    from patter_nb.turns import ToolCall, Turns
+    from patter_nb.turn import ToolCall
+    from patter_nb.turns import Turns
 
 __all__ = ["main"]
 

@@ -34,7 +34,8 @@ from patter_nb.pricing import Prices
 from patter_nb.step.inputs import Failure, Say, Stop, Swap
 from patter_nb.tools.tool import Tool, tool
 from patter_nb.transports.base import Accept, Transport, TransportInput, Typed
-from patter_nb.turns import ToolCall, Turn, Turns
+from patter_nb.turn import ToolCall, Turn
+from patter_nb.turns import Turns
 from patter_nb.vad import with_ears
 
 logger = logging.getLogger("patter_nb")

@@ -12,6 +12,7 @@ from talking import silence, until
 
 from patter_nb import AssemblyAISTT, CartesiaSTT, CartesiaTTS, DeepgramSTT, ElevenLabsTTS, OpenAITranscribeSTT, OpenAITTS
 from patter_nb.audio.frames import AudioFormat
+from patter_nb.charges import costs_by_stage
 from patter_nb.display import mimebundle
 from patter_nb.errors import PatterConfigError
 from patter_nb.events import AudioSent, SpeechUsed
@@ -24,7 +25,7 @@ from patter_nb.llm.openai import OpenAILLM
 from patter_nb.patter import Patter
 from patter_nb.pricing import Prices
 from patter_nb.testing import RecordedVAD, ScriptedLLM, ScriptedSTT, ScriptedTTS
-from patter_nb.turns import Turns, costs_by_stage
+from patter_nb.turns import Turns
 
 MILLION = 1_000_000
 

@@ -37,7 +37,7 @@ from patter_nb.testing import Call, Hold, RecordedVAD, ScriptedLLM, ScriptedSTT,
 from patter_nb.tools.tool import tool
 from patter_nb.transports.base import Played, Transport, TransportInput
 from patter_nb.transports.keyboard import KeyboardTransport
-from patter_nb.turns import Turn
+from patter_nb.turn import Turn
 
 # --- ask and say
 

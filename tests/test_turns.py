@@ -37,7 +37,8 @@ from patter_nb.events import (
 from patter_nb.llm.base import LLMChunk
 from patter_nb.stt.base import Word
 from patter_nb.testing import Call, ScriptedLLM
-from patter_nb.turns import ToolCall, Turn, Turns, parsed_arguments
+from patter_nb.turn import ToolCall, Turn, parsed_arguments
+from patter_nb.turns import Turns
 
 
 def fold(happened: Iterable[tuple[float, int | None, Body]]) -> Turns:

@@ -19,7 +19,7 @@ from patter_nb.events import (
     error_to_dict,
 )
 from patter_nb.llm.base import LLMChunk
-from patter_nb.turns import Turn
+from patter_nb.turn import Turn
 
 __all__ = ["Json", "Op", "TurnPicture"]
 

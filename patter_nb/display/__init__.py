@@ -28,7 +28,8 @@ from patter_nb.llm.base import LLMChunk
 from patter_nb.log import Audio, Log
 from patter_nb.session import Session
 from patter_nb.tools.tool import Tool
-from patter_nb.turns import ToolCall, Turn, Turns
+from patter_nb.turn import ToolCall, Turn
+from patter_nb.turns import Turns
 
 __all__ = ["mimebundle"]
 

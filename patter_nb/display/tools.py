@@ -8,7 +8,7 @@ from typing import Any
 from patter_nb.display.figures import duration
 from patter_nb.display.markup import Html, compact_json, fold, foreign, join, left_out, line, tag
 from patter_nb.tools.tool import Tool
-from patter_nb.turns import ToolCall
+from patter_nb.turn import ToolCall
 
 __all__ = ["call_card", "call_line", "call_text", "signature", "tool_page", "tool_text"]
 

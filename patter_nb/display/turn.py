@@ -12,7 +12,7 @@ from patter_nb.display.latency import bar
 from patter_nb.display.markup import Html, foreign, join, left_out, line, shorten, tag
 from patter_nb.display.tools import call_card, call_line, call_text
 from patter_nb.llm.base import LLMChunk
-from patter_nb.turns import LLMRequest, ToolCall, Turn
+from patter_nb.turn import LLMRequest, ToolCall, Turn
 
 __all__ = ["broken_off", "turn_item", "turn_page", "turn_text", "turns_list", "turns_text"]
 

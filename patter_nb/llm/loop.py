@@ -15,7 +15,7 @@ from patter_nb.tools.executor import DefaultToolExecutor
 from patter_nb.tools.outcome import ToolCallError, as_text, envelope
 from patter_nb.tools.signature import ToolContext
 from patter_nb.tools.tool import Tool, tool
-from patter_nb.turns import ToolCall, parsed_arguments
+from patter_nb.turn import ToolCall, parsed_arguments
 
 Outcome = TypeVar("Outcome")
 

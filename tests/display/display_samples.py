@@ -38,7 +38,8 @@ from patter_nb.log import Log
 from patter_nb.step.scene import Happened
 from patter_nb.stt.base import Word
 from patter_nb.tools.tool import tool
-from patter_nb.turns import Turn, Turns
+from patter_nb.turn import Turn
+from patter_nb.turns import Turns
 
 KEY = "sk-live-4f9c0d7e21b84c55"
 RATE = 22_050

@@ -24,7 +24,7 @@ from patter_nb.session import Session
 from patter_nb.step.scene import Happened
 from patter_nb.testing import ScriptedLLM
 from patter_nb.tools.tool import Tool
-from patter_nb.turns import ToolCall, Turn
+from patter_nb.turn import ToolCall, Turn
 from patter_nb.vad.energy import EnergyVAD
 
 LIMIT = 100_000

@@ -24,7 +24,7 @@ from patter_nb.llm.wire.vendor import VendorLLM
 from patter_nb.testing import Call, WireServer
 from patter_nb.testing.wire import CallFragment, Reasoning
 from patter_nb.tools.tool import tool
-from patter_nb.turns import ToolCall
+from patter_nb.turn import ToolCall
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it deprecates what it imports itself

@@ -25,7 +25,7 @@ from patter_nb.llm.base import LLMChunk
 from patter_nb.llm.loop import LLMLoop
 from patter_nb.llm.wire.vendor import VendorLLM
 from patter_nb.tools.tool import tool
-from patter_nb.turns import ToolCall
+from patter_nb.turn import ToolCall
 
 pytestmark = pytest.mark.slow
 

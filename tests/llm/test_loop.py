@@ -15,7 +15,7 @@ from patter_nb.llm.loop import LLMLoop
 from patter_nb.testing import Call, Hold, ScriptedLLM
 from patter_nb.tools.executor import DefaultToolExecutor
 from patter_nb.tools.tool import Tool
-from patter_nb.turns import ToolCall
+from patter_nb.turn import ToolCall
 
 Items = list[LLMChunk | ToolCall]
 

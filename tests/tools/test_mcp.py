@@ -27,7 +27,7 @@ from patter_nb.tools import Tool, mcp
 from patter_nb.tools.executor import DefaultToolExecutor
 from patter_nb.tools.mcp_server import McpServer, mcp_servers
 from patter_nb.transports.keyboard import KeyboardTransport
-from patter_nb.turns import ToolCall
+from patter_nb.turn import ToolCall
 
 phone = Patter()
 NAMES = ["add", "two_lines", "picture", "fail", "files_read_one", "hang", "leave", "environment", "process", "header"]
