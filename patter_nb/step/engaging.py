@@ -159,7 +159,9 @@ def hush(s: Scene) -> None:
 def overdue(s: Scene) -> None:
     """The engine has heard the person finish, and does not answer."""
     told = f"The engine did not answer within {failing.STT_SILENCE_MS / 1000:.0f} s of the person's last word."
-    s.log(StageFailed("engine", RequestTimeout(told, hint="Say it again; if that does not help: session.engine = ...")))
+    provider, model = name_of(s.state.agent.engine)
+    hint = "Say it again; if that does not help: session.engine = ..."
+    s.log(StageFailed("engine", RequestTimeout(told, provider=provider, model=model, hint=hint)))
     answering.drop_words(s, "the engine did not answer it")
 
 

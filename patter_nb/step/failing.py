@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from patter_nb.errors import PatterError, RequestTimeout
 from patter_nb.events import Stage, StageFailed, TurnStarted
+from patter_nb.llm.base import name_of
 from patter_nb.step import calling, preempting
 from patter_nb.step.effects import Cancel, CloseLLM, StopListening
 from patter_nb.step.inputs import Failure
@@ -95,9 +96,13 @@ def check_overdue(s: Scene) -> None:
 
 
 def model_overdue(s: Scene) -> None:
-    """The model has said nothing for too long."""
-    hint = "Check the provider's status, or take a faster model."
-    fail(s, "llm", RequestTimeout(f"The model said nothing for {LLM_SILENCE_MS / 1000:.0f} s.", hint=hint))
+    """The model, or the engine, has said nothing for too long."""
+    llm, engine = s.state.agent.llm, s.state.agent.engine
+    stage: Stage = "llm" if engine is None else "engine"
+    provider, model = name_of(llm if engine is None else engine)
+    told = f"The {'model' if engine is None else 'engine'} said nothing for {LLM_SILENCE_MS / 1000:.0f} s."
+    hint = f"Check the provider's status, or take another: session.{stage} = ..."
+    fail(s, stage, RequestTimeout(told, provider=provider, model=model, hint=hint))
 
 
 def voice_overdue(s: Scene) -> None:

@@ -144,7 +144,8 @@ def transcript(s: Scene, given: Transcript) -> None:
     said = s.state.utterance
     if not given.is_final or isinstance(said, Silent):
         return
-    counts = speakable(given.text) and nothing != overhearing.ECHO
+    twice = not said.asked and said.words[-1:] == (given.text.strip(),)  # nobody asked for it: the same words, sent again
+    counts = speakable(given.text) and nothing != overhearing.ECHO and not twice
     words = (*said.words, given.text.strip()) if counts else said.words
     echoed = said.echoed or nothing == overhearing.ECHO
     s.change(utterance=replace(said, words=words, asked=max(said.asked - 1, 0), echoed=echoed))

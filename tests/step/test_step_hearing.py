@@ -22,6 +22,7 @@ from patter_nb.pipeline.turn_taking import TurnTaking
 from patter_nb.step import next_due_ms
 from patter_nb.step.effects import CheckWords, FinalizeWords, Listen, StopListening
 from patter_nb.step.inputs import Failure, Say, Swap
+from patter_nb.stt.base import Transcript
 from patter_nb.transports.base import Accept, Muted, Typed
 from patter_nb.vad.energy import EnergyVAD
 
@@ -314,3 +315,17 @@ class TestSpeechToText:
         edge.feed(Typed("word2"))
         edge.feed(Failure(1, "hook", PatterError("broke")))
         assert edge.bodies(StageFailed) == []
+
+    def test_the_same_final_sent_again_is_said_once(self) -> None:
+        edge = Edge(agent())
+        edge.frames(0.9, 400)
+        edge.frames(0.0, 220)
+        edge.final("word1")
+        edge.feed(Transcript("word1", is_final=True))
+        edge.frames(0.0, 300)
+        assert started(edge) == ["word1"]
+
+    def test_who_says_the_same_again_is_heard_twice(self) -> None:
+        edge = Edge(agent())
+        said(edge, "Yes.", "Yes.")
+        assert started(edge) == ["Yes. Yes."]
