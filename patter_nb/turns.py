@@ -251,12 +251,13 @@ class Turns(Sequence[Turn]):
 
 def _request_of(turn: Turn, told: LLMChunked) -> LLMRequest:
     """The request that a chunk answers: the newest, but that an engine's usage may come late, or be that of a piece."""
-    chunk = told.chunk
+    chunk, newest = told.chunk, turn.requests[-1]
+    by_name = chunk.provider is not None or newest.stage == "llm"  # a model that took over does not name itself, and has the same round
     for request in turn.requests if chunk.type == "usage" else ():
         asked = (request.stage, request.round, request.piece)
-        if asked == ("engine", told.round, told.piece) and chunk.provider in (None, request.provider) and request.usage is None:
+        if asked == ("engine", told.round, told.piece) and request.usage is None and (not by_name or chunk.provider == request.provider):
             return request
-    return turn.requests[-1]
+    return newest
 
 
 def _measure(turn: Turn, name: str, since: str, now: float) -> None:

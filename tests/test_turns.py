@@ -146,6 +146,21 @@ def test_what_an_engine_heard_may_be_charged_when_its_turn_is_over() -> None:
     assert [turn.usage for turn in turns] == [{"stt_seconds": 1.0}, {"stt_seconds": 2.0}]
 
 
+def test_what_a_model_used_that_took_over_from_an_engine_is_its_own() -> None:
+    (turn,) = fold(
+        [
+            (1.0, 1, TurnStarted("speech", "Who are you?")),
+            (1.1, 1, LLMRequested(1, "openai", "gpt-realtime", True, (), 0, (), "engine")),
+            (1.2, 1, text("I am")),
+            (2.0, 1, LLMRequested(1, "openai", "gpt-4o-mini", True, (), 0, ())),
+            (2.1, 1, text("the model.")),
+            (2.2, 1, LLMChunked(1, LLMChunk("usage", input_tokens=1000, output_tokens=1000))),
+        ]
+    )
+    assert [request.usage and request.usage.output_tokens for request in turn.requests] == [None, 1000]
+    assert turn.costs == {"llm": Decimal("0.00075"), "engine": None}
+
+
 def test_an_engines_usage_finds_its_request_however_late() -> None:
     def engine(round: int, piece: int | None = None) -> LLMRequested:
         return LLMRequested(round, "openai", "gpt-realtime", True, (), 0, (), "engine", piece)
