@@ -26,6 +26,7 @@ from patter_nb.events import (
 )
 from patter_nb.llm.base import costs_of, name_of
 from patter_nb.session import Session
+from patter_nb.turn import Turn
 from patter_nb.turns import Turns
 
 __all__ = ["TURNS_SHOWN", "Picture"]
@@ -45,6 +46,7 @@ class Picture:
             "calling": [],
             "runs": {},
             "spent": {"usd": None, "unpriced": 0},
+            "spent_by": {},
             "muted": False,
             "partial": "",
             "half_duplex": False,
@@ -144,6 +146,7 @@ class Picture:
         self._set("runs", {word: _chip(part) for word, part in parts.items() if part is not None})
         self._set("half_duplex", agent.turn_taking.half_duplex)
         self._set("spent", _spent(self._session.turns))
+        self._set("spent_by", _spent_by(self._session.turns))
         self._set("state", self._session.state)
         newest = [*self._turns.values()][-1:]
         self._set("calling", [call["name"] for turn in newest for call in turn.told["tools"] if call["status"] == "running"])
@@ -178,8 +181,24 @@ def _chip(part: object) -> dict[str, Json]:
 
 
 def _spent(turns: Turns) -> dict[str, Json]:
-    """All that is known of what the session costs, and how many turns are of unknown price."""
+    """All that is known of what the session costs, and how many turns are of unknown price. Of one that runs it is not told yet."""
     known = sum((charge.cost for charge in turns.charges if charge.cost is not None), Decimal(0))
-    costs = [turn.cost for turn in turns if turn.requests or turn.cost != 0]
+    costs = [turn.cost for turn in _over(turns) if turn.requests or turn.cost != 0]
     unpriced = costs.count(None)
     return {"usd": str(known) if known or len(costs) > unpriced else None, "unpriced": unpriced}
+
+
+def _spent_by(turns: Turns) -> dict[str, Json]:
+    """The same for each stage that was used, also where another has taken its place."""
+    by: dict[str, Json] = {}
+    for word, stage in (*_STAGES.items(), ("engine", "engine")):
+        costs = [charge.cost for charge in turns.charges if charge.stage == stage]
+        known = [cost for cost in costs if cost is not None]
+        unpriced = sum(any(charge.stage == stage and charge.cost is None for charge in turn.charges) for turn in _over(turns))
+        if known or unpriced:
+            by[word] = {"usd": str(sum(known)) if known else None, "unpriced": unpriced}
+    return by
+
+
+def _over(turns: Turns) -> list[Turn]:
+    return [turn for turn in turns if turn.status != "running"]

@@ -73,6 +73,29 @@ async def test_a_page_follows_the_log_chunk_by_chunk() -> None:
         assert "".join(words for kind, words in turn["chunks"] if kind == "text") == "It is sunny in Rome."
 
 
+class Paid(ScriptedLLM):
+    """What a known model would cost, without the model."""
+
+    provider, model, costs = "openai", "gpt-4o-mini", True
+
+
+async def test_what_each_stage_has_cost_is_told_once_its_turn_is_over_and_stays_when_another_takes_its_place() -> None:
+    hold = asyncio.Event()
+    llm = Paid([[Hold(hold), "Hello.", LLMChunk("usage", input_tokens=1000, output_tokens=1000)]])
+    async with shown(llm=llm, tts=ScriptedTTS()) as (session, page):
+        page.tell("typed", text="Hi")
+        await until(lambda: session.turns and session.turns[-1].requests)
+        await until(lambda: copy_of(page)["turns"])
+        assert (copy_of(page)["spent"], copy_of(page)["spent_by"]) == ({"usd": None, "unpriced": 0}, {}), "nothing is known yet"
+        hold.set()
+        cost = {"usd": "0.00075", "unpriced": 0}
+        await until(lambda: copy_of(page)["spent_by"].get("thinks") == cost)
+        assert copy_of(page)["spent"] == cost
+        session.use(llm=ScriptedLLM([]))
+        await until(lambda: not copy_of(page)["runs"]["thinks"]["costs"])
+        assert copy_of(page)["spent_by"]["thinks"] == cost
+
+
 async def test_a_page_that_comes_late_gets_all_of_it_at_once() -> None:
     async with shown(llm=ScriptedLLM(["One.", "Two."])) as (session, page):
         await session.ask("first")

@@ -19,8 +19,9 @@
  * @typedef {{id: number | string, stage: string, type: string, message: string, hint: string | null, turn: number | null,
  *   detail: string | null}} Fault
  * @typedef {{name: string, model: string | null, costs: boolean}} StageRun
+ * @typedef {{usd: string | null, unpriced: number}} Spent what is known of what it cost, and how many turns are of unknown price
  * @typedef {{session: string, state: string, calling: string[], runs: Record<string, StageRun | null>,
- *   spent: {usd: string | null, unpriced: number}, muted: boolean, partial: string, half_duplex: boolean, rate: number, busy_ms: number,
+ *   spent: Spent, spent_by: Record<string, Spent>, muted: boolean, partial: string, half_duplex: boolean, rate: number, busy_ms: number,
  *   older: number, turns: TurnPicture[], faults: Fault[]}} SessionPicture
  */
 import { WireFault, check, isBoolean, isCount, isList, isNumber, isOneOf, isRecord, isText, listOf, orNull, recordOf } from "./checks.js";
@@ -50,6 +51,7 @@ const areRuns = listOf(isRun);
 const isHint = (value) => value === undefined || value === null || isText(value);
 const isError = recordOf({ type: isText, message: isText, hint: isHint });
 const isFault = recordOf({ id: isNumber, stage: isText, type: isText, message: isText, hint: isHint, turn: orNull(isNumber) });
+const isSpent = recordOf({ usd: orNull(isText), unpriced: isNumber });
 const isStage = recordOf({ name: isText, model: orNull(isText), costs: isBoolean });
 
 /** @type {Record<string, (value: unknown) => boolean>} */
@@ -78,7 +80,8 @@ const PICTURE_FIELDS = {
   state: isOneOf("starting", "ready", "listening", "thinking", "calling", "speaking", "paused", "stopped"),
   calling: listOf(isText),
   runs: (value) => isRecord(value) && Object.values(value).every(orNull(isStage)),
-  spent: recordOf({ usd: orNull(isText), unpriced: isNumber }),
+  spent: isSpent,
+  spent_by: (value) => isRecord(value) && Object.values(value).every(isSpent),
   muted: isBoolean,
   partial: isText,
   half_duplex: isBoolean,
@@ -98,6 +101,7 @@ export function emptyPicture() {
     calling: [],
     runs: {},
     spent: { usd: "0", unpriced: 0 },
+    spent_by: {},
     muted: false,
     partial: "",
     half_duplex: false,

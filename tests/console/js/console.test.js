@@ -306,22 +306,34 @@ describe("fault cards", () => {
   });
 });
 
+const VOICE = { name: "CartesiaTTS", model: "sonic-3", costs: true };
+
 describe("the bar", () => {
   it("names what runs in each stage and what it costs, and nothing of a stage that is not there", async () => {
     await view();
-    snapshot({ spent: { usd: "0.0004", unpriced: 0 } });
+    snapshot({ spent_by: { hears: { usd: "0", unpriced: 0 }, thinks: { usd: "0.0004", unpriced: 0 } } });
     expect(text(".patter-chip")).toEqual(["hears Scripted", "thinks Anthropic claude-haiku-4-5 · $0.0004", "speaks Scripted"]);
-    batch(["set", "spent", { usd: null, unpriced: 0 }], ["set", "runs", { thinks: { name: "OpenAILLM", model: "gpt", costs: true } }]);
+    batch(["set", "spent_by", {}], ["set", "runs", { thinks: { name: "OpenAILLM", model: "gpt", costs: true } }]);
     expect(text(".patter-chip")).toEqual(["thinks OpenAI gpt · paid per use"]);
-    batch(["set", "spent", { usd: "0", unpriced: 1 }]);
+    batch(["set", "spent_by", { thinks: { usd: "0", unpriced: 1 } }]);
     expect(text(".patter-chip")).toEqual(["thinks OpenAI gpt · $0 so far + 1 turn of unknown price"]);
-    batch(["set", "spent", { usd: null, unpriced: 2 }]);
+    batch(["set", "spent_by", { thinks: { usd: null, unpriced: 2 } }]);
     expect(text(".patter-chip")).toEqual(["thinks OpenAI gpt · price unknown"]);
-    batch(["set", "runs", { engine: { name: "OpenAIRealtime", model: "rt", costs: false } }]);
+    batch(["set", "spent_by", {}], ["set", "runs", { engine: { name: "OpenAIRealtime", model: "rt", costs: false } }]);
     expect(text(".patter-chip")).toEqual(["engine OpenAIRealtime rt · free"]);
-    const voice = { name: "CartesiaTTS", model: "sonic-3", costs: true };
-    batch(["set", "runs", { thinks: STAGE, speaks: voice }], ["set", "spent", { usd: "0.0123", unpriced: 0 }]);
+    batch(["set", "runs", { thinks: STAGE, speaks: VOICE }], ["set", "spent_by", { speaks: { usd: "0.0123", unpriced: 0 } }]);
     expect(text(".patter-chip")).toEqual(["thinks Scripted", "speaks Cartesia sonic-3 · $0.0123"]);
+  });
+
+  it("tells what all stages cost together where one alone does not say it", async () => {
+    await view();
+    const [one, other] = [{ usd: "0.002", unpriced: 0 }, { usd: "0.0123", unpriced: 0 }];
+    const runs = { thinks: { name: "OpenAILLM", model: "gpt", costs: true }, speaks: VOICE };
+    snapshot({ runs, spent: { usd: "0.0143", unpriced: 1 }, spent_by: { thinks: one, speaks: other } });
+    const all = "in all $0.0143 + 1 turn of unknown price";
+    expect(text(".patter-chip")).toEqual(["thinks OpenAI gpt · $0.0020", "speaks Cartesia sonic-3 · $0.0123", all]);
+    batch(["set", "runs", { thinks: STAGE }], ["set", "spent_by", { engine: one }], ["set", "spent", one]);
+    expect(text(".patter-chip"), "of what was replaced").toEqual(["thinks Scripted · free", "in all $0.0020"]);
   });
 
   it.each([
