@@ -67,9 +67,10 @@ agent = Patter().agent(
 )
 session = await Patter().serve(agent)""",
     chips=(
-        ("hears", "deepgram", "nova-3", "paid per use"),
+        ("hears", "deepgram", "nova-3", "$0.00"),
         ("thinks", "openai", "gpt-4o-mini", "$0.00"),
-        ("speaks", "elevenlabs", "eleven_flash_v2_5", "paid per use"),
+        ("speaks", "elevenlabs", "eleven_flash_v2_5", "$0.00"),
+        ("in all", "$0.00"),
     ),
     heard="(ears.calls[0].audio, ears.calls[0].rate)",
 )
@@ -89,7 +90,7 @@ session = await Patter().serve(agent, on_message=answer)""",
 )
 
 
-def _engine(name: str, server: str, provider: str, *chip: str, rate: int = 16_000, agent_id: str = "") -> Mode:
+def _engine(name: str, server: str, provider: str, *chip: str, rate: int = 16_000, agent_id: str = "", in_all: bool = False) -> Mode:
     return Mode(
         name,
         before=f"server = await {server}({_SAYS}, {_ENGINE_HEARS}).__aenter__()",
@@ -97,16 +98,17 @@ def _engine(name: str, server: str, provider: str, *chip: str, rate: int = 16_00
 
 agent = Patter().agent("Be brief.", engine={provider}("test-key", {agent_id}base_url=server.url))
 session = await Patter().serve(agent)""",
-        chips=(("engine", *chip),),
+        chips=(("engine", *chip), *((("in all", "$0.00"),) if in_all else ())),
         heard=f"(np.frombuffer(server.heard, '<i2'), {rate})",
     )
 
 
 ENGINES = (
-    _engine("openai realtime", "RealtimeServer", "OpenAIRealtime", "openai", "gpt-realtime-mini", "$0.00", rate=24_000),
+    _engine("openai realtime", "RealtimeServer", "OpenAIRealtime", "openai", "gpt-realtime-mini", "$0.00", rate=24_000, in_all=True),
     _engine(
         "elevenlabs convai", "ConvAIServer", "ElevenLabsConvAI", "elevenlabs", "agent-1", "price unknown", agent_id='agent_id="agent-1", '
     ),
     _engine("gemini live", "GeminiLiveServer", "GeminiLive", "google", "gemini-2.5-flash-native-audio", "$0.00"),
 )
+"""OpenAI charges apart for writing down what the person said."""
 MODES = (CLOUD, *ENGINES, ON_MESSAGE)
