@@ -21,6 +21,7 @@ Stage: TypeAlias = Literal[
 TurnSource: TypeAlias = Literal["speech", "typed", "say", "greeting"]
 TurnStatus: TypeAlias = Literal["running", "completed", "interrupted", "failed", "offered"]
 ToolStatus: TypeAlias = Literal["running", "completed", "failed", "cancelled"]
+Breakpoint: TypeAlias = Literal["llm_request", "tool_call", "speak"]
 SentenceKind: TypeAlias = Literal["answer", "filler", "apology"]
 SessionState: TypeAlias = Literal["starting", "ready", "listening", "thinking", "calling", "speaking", "paused", "stopped"]
 
@@ -406,6 +407,33 @@ class TurnHeard(Body):
     type: ClassVar[str] = "turn_heard"
     text: str
     interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BreakpointsSet(Body):
+    """From now on the answer stops at these breakpoints, and at no others."""
+
+    type: ClassVar[str] = "breakpoints_set"
+    points: tuple[Breakpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BreakpointHit(Body):
+    """The answer stopped before `what`, until `resume`."""
+
+    type: ClassVar[str] = "breakpoint_hit"
+    point: Breakpoint
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakpointLeft(Body):
+    """The answer goes on, with what was edited: "messages" to the model, "arguments" or "result" of the tool call `id`, "text" to speak."""
+
+    type: ClassVar[str] = "breakpoint_left"
+    point: Breakpoint
+    edits: Mapping[str, Any]
+    id: str | None = None
 
 
 EVENT_TYPES: Mapping[str, type[Body]] = {cls.type: cls for cls in Body.__subclasses__()}

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Literal, TypeVar, overload
 from weakref import WeakSet
 
 from patter_nb.agent import PARTS, Agent, describe_change
+from patter_nb.breakpoints import GoingOn, PausedAt, paused_at, require_points
 from patter_nb.conductor import Conductor
 from patter_nb.doctor import Report, examine
 from patter_nb.errors import PatterConfigError, RequestTimeout
 from patter_nb.events import (
     AgentChanged,
+    Breakpoint,
+    BreakpointHit,
     Event,
     LLMChunked,
     SessionState,
@@ -31,7 +34,7 @@ from patter_nb.llm.on_message import OnMessage, OnMessageLLM
 from patter_nb.log import Audio, Log
 from patter_nb.own_loop import run_in_loop
 from patter_nb.pricing import Prices
-from patter_nb.step.inputs import Failure, Say, Stop, Swap
+from patter_nb.step.inputs import Failure, PauseAt, Resume, Say, Stop, Swap
 from patter_nb.tools.tool import Tool, tool
 from patter_nb.transports.base import Accept, Transport, TransportInput, Typed
 from patter_nb.turn import ToolCall, Turn
@@ -232,7 +235,8 @@ class Session:
 
     async def _wait_turn(self) -> Turn:
         self._require_live()
-        return self._turn_of(await self._event(lambda event: isinstance(event.body, (TurnHeard, TurnOffered, SessionStopped))))
+        ends = (TurnHeard, TurnOffered, BreakpointHit, SessionStopped)
+        return self._turn_of(await self._event(lambda event: isinstance(event.body, ends)))
 
     async def wait(self) -> None:
         """Return when the session is over. Raises the `PatterError` that ended it, if one did.
@@ -267,8 +271,8 @@ class Session:
         return await run_in_loop(loop, talk())
 
     async def _over(self, turn: Turn) -> Turn:
-        if turn.status == "running":
-            await self._event(lambda event: event.turn == turn.id and isinstance(event.body, TurnEnded))
+        if turn.status == "running" and self.paused_at is None:
+            await self._event(lambda event: event.turn == turn.id and isinstance(event.body, (TurnEnded, BreakpointHit)))
         return turn
 
     def _event(self, wanted: Callable[[Event], bool]) -> asyncio.Future[Event]:
@@ -298,6 +302,39 @@ class Session:
     def _require_live(self) -> None:
         if self._conductor.state.life != "live":
             raise PatterConfigError("This session is over.", hint="Start another: session = await phone.serve(agent).")
+
+    # --- stopping to look
+
+    def pause_at(self, *points: Breakpoint) -> None:
+        """Stop the answer before each of these from now on: "llm_request", "tool_call", "speak" (each piece). Without points: nowhere.
+
+        `ask` and `wait_turn` return there, with the turn "running"; `paused_at` is what it stopped before, `resume` goes on. The
+        person can still interrupt it, or stop the call. An engine asks itself, so of one only tools stop. From any thread.
+        """
+        require_points(points)
+        self.in_loop(lambda: self._conductor.feed(PauseAt(points)))
+
+    @property
+    def paused_at(self) -> PausedAt | None:
+        """What the answer has stopped before, None where it has not."""
+        return paused_at(self._conductor.state)
+
+    def resume(self, **edits: Any) -> Awaitable[Turn]:
+        """Go on from the breakpoint, edited: `messages=` to the model; `arguments=` of the tool, or its `result=`, and then it does not
+        run; `text=` to speak. It goes on at once; `await session.resume()` also waits for the turn's end, or the next breakpoint.
+
+        Raises `PatterConfigError` where nothing has stopped, or for a value that is none; `TypeError` for an edit that is not of its kind.
+        """
+        return self.in_loop(lambda: self._resume(edits))
+
+    def _resume(self, edits: Mapping[str, Any]) -> Awaitable[Turn]:
+        stopped = self.paused_at
+        if stopped is None:
+            raise PatterConfigError("Nothing has stopped at a breakpoint.", hint='Set one: session.pause_at("tool_call").')
+        checked = stopped.checked(edits)
+        turn = self.turns.by_id(stopped.turn)
+        self._conductor.feed(Resume(checked))
+        return GoingOn(turn, lambda: self._at_home(lambda: self._over(turn)))
 
     # --- changing
 

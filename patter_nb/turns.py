@@ -10,6 +10,7 @@ from patter_nb.charges import Charge
 from patter_nb.events import (
     AudioSent,
     Body,
+    BreakpointLeft,
     Event,
     LLMChunked,
     LLMRequested,
@@ -104,6 +105,8 @@ class Turns(Sequence[Turn]):
             turn.user_text = body.text
             turn.speech += self._heard
             self._heard.clear()
+        elif isinstance(body, BreakpointLeft):
+            _edit(turn, body)
         elif isinstance(body, (LLMRequested, LLMChunked, ToolCalled, ToolEnded)):
             self._fold_model(turn, body, now)
         else:
@@ -258,6 +261,16 @@ def _request_of(turn: Turn, told: LLMChunked) -> LLMRequest:
         if asked == ("engine", told.round, told.piece) and request.usage is None and (not by_name or chunk.provider == request.provider):
             return request
     return newest
+
+
+def _edit(turn: Turn, left: BreakpointLeft) -> None:
+    """What was changed at a breakpoint is what was sent, or run."""
+    if "messages" in left.edits:
+        turn.requests[-1].messages, turn.requests[-1].carried = tuple(left.edits["messages"]), 0
+    if "arguments" in left.edits:
+        for place, call in enumerate(turn.tool_calls):
+            if call.id == left.id and call.status == "running":
+                turn.tool_calls[place] = replace(call, arguments=parsed_arguments(left.edits["arguments"]))
 
 
 def _measure(turn: Turn, name: str, since: str, now: float) -> None:

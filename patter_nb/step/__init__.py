@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from patter_nb.events import Dropped, ListenerChanged, PersonHungUp, SessionStarted, SessionStopped, StateChanged
 from patter_nb.pipeline.endpointing import Pausing
-from patter_nb.step import answering, calling, engaging, failing, hearing, speaking, swapping, timers
+from patter_nb.step import answering, breakpoints, calling, engaging, failing, hearing, speaking, swapping, timers
 from patter_nb.step.effects import Effect, Shutdown
 from patter_nb.step.inputs import (
     AudioMade,
@@ -27,8 +27,10 @@ from patter_nb.step.inputs import (
     FrameHeard,
     Input,
     Judged,
+    PauseAt,
     PieceChecked,
     PieceSpoken,
+    Resume,
     Say,
     Start,
     Stop,
@@ -68,6 +70,7 @@ def step(state: State, now_ms: float, given: Input) -> Stepped:
     if not isinstance(given, FrameHeard) or s.effects:
         answering.advance(s)
         _use_free_floor(s)
+        breakpoints.keep_back(s)
     if s.state.word != state.word:
         s.log(StateChanged(s.state.word))
     return Stepped(s.state, tuple(s.events), tuple(s.effects))
@@ -153,6 +156,10 @@ def _react(s: Scene, given: Input) -> None:  # noqa: C901, PLR0912, PLR0915  # o
             _hung_up(s)
         case Swap():
             swapping.swap(s, given)
+        case PauseAt():
+            breakpoints.set_points(s, given)
+        case Resume():
+            breakpoints.resume(s, given)
         case Failure():
             _failed(s, given)
         case Booked(body, turn):

@@ -6,13 +6,14 @@ The transport's own inputs (`Typed`, `Played` and the like) and the STT's `Trans
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from patter_nb.agent import Agent
 from patter_nb.audio.frames import BrowserSpeech, Pcm
 from patter_nb.errors import PatterError
-from patter_nb.events import GuardrailHit, LLMChunked, LLMRequested, SpeechUsed, Stage, ToolStatus
+from patter_nb.events import Breakpoint, GuardrailHit, LLMChunked, LLMRequested, SpeechUsed, Stage, ToolStatus
 from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.stt.base import Transcript
 from patter_nb.transports.base import Accept, Audience, HungUp, LocalPause, Muted, Played, Typed
@@ -175,6 +176,20 @@ class Swap:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseAt:
+    """Stop at these breakpoints from now on."""
+
+    points: tuple[Breakpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on from the breakpoint, with these edits (see `breakpoints.EDITS`; "arguments" and "result" are the texts that are written)."""
+
+    edits: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A stage failed. `epoch` None: outside any answer."""
 
@@ -235,6 +250,8 @@ Input: TypeAlias = (
     | EngineSound
     | EngineBlocked
     | Swap
+    | PauseAt
+    | Resume
     | Failure
     | Booked
     | Due

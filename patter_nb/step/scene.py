@@ -27,6 +27,8 @@ class Scene:
     now_ms: float
     events: list[Happened] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
+    released: list[Effect] = field(default_factory=list)
+    """What a breakpoint had kept back, and does no more."""
 
     @property
     def answer(self) -> Answer:

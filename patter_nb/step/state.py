@@ -10,12 +10,13 @@ from typing import Any, Literal, TypeAlias
 from patter_nb.agent import Agent
 from patter_nb.audio.frames import SAMPLE_RATE
 from patter_nb.errors import PatterError
-from patter_nb.events import SentenceKind, SessionState, TurnSource
+from patter_nb.events import Breakpoint, SentenceKind, SessionState, TurnSource
 from patter_nb.llm.base import Message
 from patter_nb.llm.rounds import Round, ToolRequest
 from patter_nb.pipeline.endpointing import Closed, Ear, Quiet
 from patter_nb.pipeline.scanning import WIDE
 from patter_nb.pipeline.sentences import SentenceState
+from patter_nb.step.effects import AskLLM, RunTool, Speak
 
 LETTERS_A_SECOND = 15
 """How fast a voice speaks, where it must be guessed."""
@@ -198,6 +199,7 @@ class State:
     `wordless` are the turns whose words an engine has not written down yet, in order, each with the engine's name for what was said.
     `hushed`: what an engine has heard so far is not to be answered, for the person ended the call.
     `forgotten` counts the finals that speech-to-text still owes for words that nobody wants any more.
+    `held` is what the `breakpoints` keep back, the first of it what the answer stopped before.
     `rate` is the output axis's, in Hz; `plays` says whether the transport tells how far it has played.
     """
 
@@ -219,6 +221,8 @@ class State:
     hushed: bool = False
     queue: tuple[str, ...] = ()
     offers: tuple[Offer, ...] = ()
+    breakpoints: frozenset[Breakpoint] = frozenset()
+    held: tuple[AskLLM | RunTool | Speak, ...] = ()
 
     @property
     def word(self) -> SessionState:

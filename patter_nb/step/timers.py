@@ -49,8 +49,8 @@ def _of_voice(state: State) -> list[Timer]:
 
 def _of_answer(state: State, answer: Answer) -> list[Timer]:
     timers: list[Timer] = []
-    if answer.early is not None:
-        return timers  # it lasts no longer than the pause
+    if answer.early is not None or state.held:
+        return timers  # the pause ends by itself; a breakpoint may take as long as it likes
     match answer.work:
         case Checking(since_ms):
             timers.append((since_ms + failing.CHECK_SILENCE_MS, failing.check_overdue))

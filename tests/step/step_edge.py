@@ -48,6 +48,7 @@ from patter_nb.step.inputs import (
     Judged,
     PieceChecked,
     PieceSpoken,
+    Resume,
     Start,
     Stop,
     StreamEnded,
@@ -451,7 +452,9 @@ class Edge:
         assert not [turn for turn in self.turns.values() if turn.status == "running"]
 
     def _owed(self, dead: bool) -> bool:
-        if self.tools:
+        if dead and self.state.held:
+            self.feed(Resume({}))
+        elif self.tools:
             self.end_tool("failed", status="failed") if dead else self.end_tool()
         elif dead or not self._answer():
             if next_due_ms(self.state) is None:
@@ -470,6 +473,8 @@ class Edge:
             self.answer("That is all.")
         elif self.pieces:
             self.speak()
+        elif self.state.held:
+            self.feed(Resume({}))
         elif not self.paused and self.position < self.playable and self.plays:
             self.play()
         else:

@@ -22,6 +22,7 @@ from patter_nb.llm.base import LLMChunk
 from patter_nb.pipeline.endpointing import Pausing
 from patter_nb.pipeline.turn_taking import TurnTaking
 from patter_nb.step import next_due_ms
+from patter_nb.step.breakpoints import point_of
 from patter_nb.step.inputs import (
     Accept,
     AudioMade,
@@ -31,8 +32,10 @@ from patter_nb.step.inputs import (
     FrameHeard,
     Input,
     Judged,
+    PauseAt,
     PieceChecked,
     PieceSpoken,
+    Resume,
     Say,
     StreamEnded,
     Swap,
@@ -89,7 +92,7 @@ class Walk:
         ]
         self.acts: list[Callable[[int], None]] = [
             *[self.frames] * 7, *[self.transcript] * 4, *[self.check] * 10, *[self.chunk] * 16, *[self.end_stream] * 8,
-            *[self.judge] * 4,
+            *[self.judge] * 4, self.breakpoints, *[self.resume] * 3,
             *[self.tool] * 8, *[self.voice] * 24, *[self.play] * 8, self.pause, self.mute, self.typed, self.typed, self.say, self.swap,
             self.fail, self.due, self.accept, self.late, self.late,
         ]  # fmt: skip
@@ -119,6 +122,15 @@ class Walk:
         if self.edge.judgements:
             self.keep(Judged(self.edge.judgements[0].last, 0.9))
             self.edge.judge((0.9, 0.9, 0.1, None)[detail % 4])
+
+    def breakpoints(self, detail: int) -> None:
+        self.edge.feed(PauseAt(((), (), ("llm_request",), ("tool_call",), ("speak",), ("tool_call", "speak"))[detail % 6]))
+
+    def resume(self, detail: int) -> None:
+        held = self.edge.state.held
+        point = point_of(held[0]) if held else None
+        edits: dict[str | None, dict[str, object]] = {"tool_call": {"arguments": "{}"}, "speak": {"text": "Edited. "}}
+        self.edge.feed(Resume({"result": "sunny"} if detail == 11 and point == "tool_call" else edits.get(point, {}) if detail > 8 else {}))
 
     def check(self, detail: int) -> None:
         if not self.edge.checks:
@@ -242,7 +254,7 @@ FIRST = {
     "preemptive and judged": lambda: talkative().replace(turn_taking=TurnTaking(preemptive=True, detector=Judge())),
     "without voice": lambda: talkative().replace(tts=None),
 }
-ACTS = st.lists(st.tuples(st.integers(0, 99), st.integers(0, 11)), min_size=20, max_size=120)
+ACTS = st.lists(st.tuples(st.integers(0, 103), st.integers(0, 11)), min_size=20, max_size=120)
 FIRSTS = st.sampled_from(sorted(FIRST))
 walks = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
 
