@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import overload
+from typing import Literal, overload
 
 from patter_nb.charges import Charge
 from patter_nb.events import (
@@ -18,6 +18,8 @@ from patter_nb.events import (
     PlaybackStarted,
     PreemptiveDropped,
     PreemptiveStarted,
+    RequestAnswered,
+    RequestSent,
     SentenceChecked,
     SentenceReady,
     SessionStarted,
@@ -35,19 +37,23 @@ from patter_nb.events import (
     TurnWords,
     UtteranceDropped,
 )
+from patter_nb.llm.wire.attempt import Answered, Attempt, Sent
 from patter_nb.pricing import Prices
 from patter_nb.stt.base import Word
 from patter_nb.turn import LLMRequest, ToolCall, Turn, parsed_arguments
 
 
 class Turns(Sequence[Turn]):
-    """All turns of a session, in order, folded from its log. `prices` are what is paid.
+    """All turns of a session, in order, folded from its log. `prices` are what is paid, `attempts` what went over the wire.
 
     What was heard belongs to the turn that it began; what came to nothing to the turn in which it was said, or to none: `stray`.
     """
 
-    def __init__(self, prices: Prices | None = None) -> None:
+    def __init__(self, prices: Prices | None = None, attempts: Sequence[Attempt] = ()) -> None:
         self._prices = Prices() if prices is None else prices
+        self._attempts = attempts
+        self._read: dict[int, Attempt] = {}
+        self._conversation: Attempt | None = None
         self._turns: dict[int, Turn] = {}
         self._voice: dict[str, float] = {}
         self._words: tuple[Word, ...] = ()
@@ -75,6 +81,10 @@ class Turns(Sequence[Turn]):
                 self._rate = rate
             case SpeechUsed():
                 self._fold_use(event.body, event.turn)
+            case RequestSent():
+                self._fold_sent(event.turn, event.body)
+            case RequestAnswered():
+                self._fold_answered(event.body)
             case SpeechStarted() | SpeechStopped() | TranscriptFinal() | UtteranceDropped():
                 self._fold_person(event)
             case _ if event.turn is not None:
@@ -147,6 +157,27 @@ class Turns(Sequence[Turn]):
         else:
             (self.stray if turn is None else turn.speech).append(use)
 
+    def _fold_sent(self, number: int | None, sent: RequestSent) -> None:
+        """Of a log that was read, figures are all there is."""
+        kept = sent.number < len(self._attempts)
+        attempt = self._attempts[sent.number] if kept else self._read.setdefault(sent.number, _attempt_of(sent))
+        early = self._early if self._early is not None and self._early.id == number else None
+        turn = early if number is None else self._turns.get(number, early)
+        if sent.stage == "engine":
+            self._conversation = attempt
+        for request in reversed(turn.requests if turn is not None else ()):
+            if request.stage == "llm" == sent.stage:
+                request.attempts.append(attempt)
+                return
+            if request.stage == "engine" == sent.stage and not request.attempts:
+                request.attempts.append(attempt)
+
+    def _fold_answered(self, told: RequestAnswered) -> None:
+        if (attempt := self._read.get(told.number)) is not None:
+            answered = Answered(told.status, {}, told.request_id, told.first_byte_ms, told.total_ms, size=told.size, _pieces=None)
+            attempt.answered = None if told.total_ms is None else answered
+            attempt.error = told.error
+
     def _settle_heard(self, number: int | None) -> None:
         """What the person said has come to a turn, or to nothing."""
         turn = self._turns.get(number) if number is not None else None
@@ -159,11 +190,14 @@ class Turns(Sequence[Turn]):
         match body:
             case LLMRequested():
                 asked = (body.round, body.provider, body.model, body.costs, body.carried, body.messages)
-                turn.requests.append(LLMRequest(*asked, body.stage, body.piece, body.characters, prices=self._prices))
+                of_engine = [self._conversation] if body.stage == "engine" and self._conversation is not None else []
+                request = LLMRequest(*asked, body.stage, body.piece, body.characters, turn=turn.id, prices=self._prices, attempts=of_engine)
+                request._asked_s = now
+                turn.requests.append(request)
                 if body.piece is None and (body.stage == "llm" or turn.source != "speech"):  # who speaks to an engine asks it by no request
                     turn._marks.setdefault("asked", now)
             case LLMChunked(chunk=chunk):
-                _request_of(turn, body).chunks.append(chunk)
+                _request_of(turn, body).take(chunk, now)
                 if chunk.type in ("text", "reasoning", "tool_call"):
                     _measure(turn, "llm_first_token", "asked", now)
             case ToolCalled(id, name, arguments):
@@ -252,15 +286,27 @@ class Turns(Sequence[Turn]):
         return mimebundle(self)
 
 
+def _attempt_of(sent: RequestSent) -> Attempt:
+    by: Literal["wire", "client", "socket"] = "socket" if sent.stage == "engine" else "client" if sent.url is None else "wire"
+    body = Sent("GET" if by == "socket" else "POST" if by == "wire" else "", sent.url, {}, sent.size, sent.plain_size)
+    return Attempt(sent.number, sent.provider, sent.model, sent.attempt, by, body)
+
+
 def _request_of(turn: Turn, told: LLMChunked) -> LLMRequest:
     """The request that a chunk answers: the newest, but that an engine's usage may come late, or be that of a piece."""
     chunk, newest = told.chunk, turn.requests[-1]
-    by_name = chunk.provider is not None or newest.stage == "llm"  # a model that took over does not name itself, and has the same round
     for request in turn.requests if chunk.type == "usage" else ():
         asked = (request.stage, request.round, request.piece)
-        if asked == ("engine", told.round, told.piece) and request.usage is None and (not by_name or chunk.provider == request.provider):
+        if asked == ("engine", told.round, told.piece) and request.usage is None and _counts(chunk, request, newest):
             return request
     return newest
+
+
+def _counts(usage: LLMChunk, engine: LLMRequest, newest: LLMRequest) -> bool:
+    """Whether it is the engine that counts: a model that took over may be of the same vendor, and begins with the same round."""
+    if usage.provider is None:
+        return newest.stage == "engine"
+    return usage.provider == engine.provider and usage.model in (None, engine.model)
 
 
 def _edit(turn: Turn, left: BreakpointLeft) -> None:

@@ -146,7 +146,8 @@ def test_what_an_engine_heard_may_be_charged_when_its_turn_is_over() -> None:
     assert [turn.usage for turn in turns] == [{"stt_seconds": 1.0}, {"stt_seconds": 2.0}]
 
 
-def test_what_a_model_used_that_took_over_from_an_engine_is_its_own() -> None:
+@pytest.mark.parametrize("names", [{}, {"provider": "openai", "model": "gpt-4o-mini"}], ids=["unnamed", "of the same vendor"])
+def test_what_a_model_used_that_took_over_from_an_engine_is_its_own(names: dict[str, str]) -> None:
     (turn,) = fold(
         [
             (1.0, 1, TurnStarted("speech", "Who are you?")),
@@ -154,7 +155,7 @@ def test_what_a_model_used_that_took_over_from_an_engine_is_its_own() -> None:
             (1.2, 1, text("I am")),
             (2.0, 1, LLMRequested(1, "openai", "gpt-4o-mini", True, (), 0, ())),
             (2.1, 1, text("the model.")),
-            (2.2, 1, LLMChunked(1, LLMChunk("usage", input_tokens=1000, output_tokens=1000))),
+            (2.2, 1, LLMChunked(1, LLMChunk("usage", input_tokens=1000, output_tokens=1000, **names))),  # type: ignore[arg-type]
         ]
     )
     assert [request.usage and request.usage.output_tokens for request in turn.requests] == [None, 1000]
