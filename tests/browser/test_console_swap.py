@@ -117,6 +117,8 @@ async def test_a_pipeline_an_engine_and_a_pipeline_again_in_one_conversation(lab
     assert rows == [ASKED[0], BY_PIPELINE, ASKED[1], f"{begun} {TAKEN_OVER}", ASKED[2], BACK]
     assert await page.page.locator(".patter-fault").count() == 0
     assert await page.js(f"() => {CHIPS}") == ["hears", "thinks", "speaks", "in"], "what all have cost, the engine too"
+    costs = await page.value("{stage: cost is None for stage, cost in session.turns[1].costs.items()}")
+    assert costs == {"stt": False, "llm": False, "engine": True, "tts": False}, "an answer that was cut off was never counted"
     heard = voices(await page.heard())
     assert heard.count("pe") <= 1, "two voices at once; one that follows the other within 50 ms is none"
     assert [who for who, _ in groupby(who for who in heard if who != "pe")] == ["p", "e", "p"]
