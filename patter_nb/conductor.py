@@ -69,6 +69,7 @@ class Conductor:
         self._playback = PlaybackQueue(self._door)
         self._inbox: deque[Input] = deque()
         self._alarm: tuple[float, asyncio.Task[None]] | None = None
+            attempts=self.log.attempts,
         self._progress: asyncio.Future[None] = self.loop.create_future()
         self._gave_up = False
         self._origin_ms, self._origin_s = self.clock.now_ms(), self.clock.wall_s()

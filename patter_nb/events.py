@@ -295,6 +295,46 @@ class SpeechUsed(Body):
     tokens: tuple[LLMChunk, ...] = ()
     tariff: str | None = None
 
+@dataclass(frozen=True, slots=True)
+class RequestSent(Body):
+    """A request went out to a model's vendor; with stage "engine" a conversation with one was opened, where the engine's requests go.
+
+    number      of the attempt in `Log.attempts`, which hold what was sent and answered
+    attempt     counts from 1, and rises where the vendor is asked again
+    url         without keys; None where the vendor's own client sent it
+    size        bytes on the wire, None where that is not known
+    plain_size  of the same body as plain JSON
+    """
+
+    type: ClassVar[str] = "request_sent"
+    number: int
+    stage: Literal["llm", "engine"]
+    round: int
+    provider: str
+    model: str | None
+    attempt: int
+    url: str | None
+    size: int | None
+    plain_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswered(Body):
+    """Request `number` is over: `status` is HTTP's, None where none came or the vendor's own client does not tell; `size` is in bytes.
+
+    Times count from sending, to the first byte of the answer and to its end, or until nobody wanted it any more.
+    """
+
+    type: ClassVar[str] = "request_answered"
+    number: int
+    status: int | None
+    request_id: str | None
+    first_byte_ms: float | None
+    total_ms: float | None
+    size: int
+    error: str | None = None
+
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCalled(Body):

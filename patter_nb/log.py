@@ -16,6 +16,7 @@ from patter_nb.audio.frames import SAMPLE_RATE
 from patter_nb.audio.tracks import PcmTrack, ValueTrack
 from patter_nb.events import Body, Event
 from patter_nb.files import whole_file
+from patter_nb.llm.wire.recording import Attempts
 from patter_nb.step.scene import Happened
 
 logger = logging.getLogger("patter_nb")
@@ -50,7 +51,8 @@ class Log(Sequence[Event]):
     """Events in order of `seq`. Only the session appends; everybody else reads, or listens by `subscribe`.
 
     `heard` is the person's sound (16 kHz), `spoken` the agent's on the output axis; `frames` and `cursor` hold what is told too
-    often to be an event, with the number of events that had come before, so that a replay can put them back in order.
+    often to be an event, with the number of events that had come before, so that a replay can put them back in order. `attempts` is what
+    went over a language model's wire, by the number that `request_sent` tells; of what no longer has room only figures are kept.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -61,6 +63,7 @@ class Log(Sequence[Event]):
         self.spoken = PcmTrack(sample_rate)
         self.frames: ValueTrack[np.void] = ValueTrack(FRAME_VALUES)
         self.cursor: ValueTrack[np.void] = ValueTrack(CURSOR_VALUES)
+        self.attempts = Attempts()
 
     def append(self, happened: Happened, t_ms: float, wall_s: float) -> Event:
         """Number and stamp what happened, keep it, and tell the folds, then the listeners.

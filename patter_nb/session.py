@@ -66,13 +66,13 @@ class Session:
     def __init__(self, agent: Agent, *, transport: Transport, name: str = "main", prices: Prices | None = None) -> None:
         _require_own_ears(agent, None)
         self.name = name
-        self.turns = Turns(prices)
-        """All turns so far, folded from the log."""
         self.transport = transport
         self._conductor = Conductor(agent, transport, name)
         self._started = asyncio.Event()
         self.face: object = None
         """What shows the session live, once it is shown."""
+        self.turns = Turns(prices, self._conductor.log.attempts)
+        """All turns so far, folded from the log."""
         self._conductor.log.add_fold(self.turns.fold)
         self._conductor.log.subscribe(self._tell_unseen)
         _sessions.add(self)

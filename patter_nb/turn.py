@@ -12,6 +12,7 @@ from patter_nb.charges import Charge, costs_by_stage, total
 from patter_nb.errors import PatterError
 from patter_nb.events import SpeechUsed, TurnStatus
 from patter_nb.llm.base import CHARS_A_TOKEN, ChunkType, LLMChunk, Message
+from patter_nb.llm.wire.attempt import Answered, Attempt, Sent
 from patter_nb.pricing import Prices
 from patter_nb.stt.base import Word
 
@@ -37,12 +38,13 @@ class ToolCall:
         return mimebundle(self)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class LLMRequest:
     """One request to a language model: `messages` are those of the turn, after `carried` ones of prompt and history.
 
     `stage` is "engine" where an engine was asked, `piece` the piece of the answer that it was only to say.
-    `chunks` is what has come back so far; it is kept up to date like the turn.
+    `chunks` is what has come back so far; it is kept up to date like the turn. `sent` and `answered` are what went over the wire,
+    in the vendor's own words and without keys; each of `attempts` has both, where the vendor was asked again, or another after it.
     """
 
     round: int
@@ -55,8 +57,50 @@ class LLMRequest:
     piece: int | None = None
     characters: int = 0
     """Of all messages, carried ones too."""
-    chunks: list[LLMChunk] = field(default_factory=list, repr=False)
-    prices: Prices = field(default_factory=Prices, repr=False, compare=False)
+    turn: int | None = None
+    """The number of its turn."""
+    chunks: list[LLMChunk] = field(default_factory=list)
+    prices: Prices = field(default_factory=Prices, compare=False)
+    attempts: list[Attempt] = field(default_factory=list, compare=False)
+    """What went over the wire, newest last; empty for what runs here. An engine's requests share the conversation's one."""
+    first_chunk_ms: float | None = field(default=None, compare=False)
+    """From asking to the first thing that came."""
+    total_ms: float | None = field(default=None, compare=False)
+    """From asking to the answer's end."""
+    _asked_s: float | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        came = f"{len(self.chunks)} chunks, {self.finish_reason or 'not finished'}"
+        return f"<LLMRequest of turn {self.turn}, round {self.round}: {' '.join(filter(None, self.answered_by))}, {came}>"
+
+    def take(self, chunk: LLMChunk, now_s: float) -> None:
+        """One more chunk has come."""
+        self.chunks.append(chunk)
+        if self._asked_s is not None and chunk.type != "usage":
+            since_ms = round((now_s - self._asked_s) * 1000, 1)
+            if chunk.type == "done":
+                self.total_ms = since_ms
+            elif self.first_chunk_ms is None:
+                self.first_chunk_ms = since_ms
+
+    @property
+    def sent(self) -> Sent | None:
+        """What the vendor was sent in the end: address, headers and its own JSON (`sent.body`); None where nothing went over a wire."""
+        return self.attempts[-1].sent if self.attempts else None
+
+    @property
+    def answered(self) -> Answered | None:
+        """What the vendor answered in the end: status, headers, and its events as they came (`answered.events`); None for no answer."""
+        return self.attempts[-1].answered if self.attempts else None
+
+    @property
+    def cached(self) -> float | None:
+        """The share of the tokens that the model read which came from the vendor's cache, 0 to 1; None where that was not told."""
+        usage = self.usage
+        if usage is None or usage.cache_read_tokens is None or usage.estimated:
+            return None
+        read = usage.cache_read_tokens + (usage.input_tokens or 0) + (usage.cache_write_tokens or 0)
+        return usage.cache_read_tokens / read if read else None
 
     @property
     def answered_by(self) -> tuple[str, str | None]:
@@ -100,6 +144,11 @@ class LLMRequest:
 
     def _last(self, kind: ChunkType) -> LLMChunk | None:
         return next((chunk for chunk in reversed(self.chunks) if chunk.type == kind), None)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
+        from patter_nb.display import mimebundle
+
+        return mimebundle(self)
 
 
 @dataclass(slots=True, repr=False)

@@ -15,6 +15,8 @@ from patter_nb.events import (
     MicrophoneMuted,
     PreemptiveDropped,
     PreemptiveStarted,
+    RequestAnswered,
+    RequestSent,
     StageFailed,
     StateChanged,
     TranscriptFinal,
@@ -74,6 +76,8 @@ class Picture:
                 self._early = []
             case PreemptiveDropped():
                 self._early = None
+            case RequestSent() | RequestAnswered():
+                return  # not shown, and may be of an answer that was begun early and dropped
             case TurnStarted() if self._early is not None and event.turn is not None:
                 early, self._early = self._early, None
                 for earlier in (event, *(earlier for earlier in early if earlier.turn == event.turn)):

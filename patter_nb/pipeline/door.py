@@ -13,6 +13,7 @@ from patter_nb.agent import Agent, HookContext
 from patter_nb.clock import Clock
 from patter_nb.events import Stage
 from patter_nb.llm.base import Message
+from patter_nb.llm.wire.recording import Attempts
 from patter_nb.step.inputs import Failure, Input
 from patter_nb.tasks import Tasks, as_patter_error, is_cancelled
 from patter_nb.transports.base import Transport
@@ -23,6 +24,7 @@ class Door:
     """Between the session and its stages: `feed` brings inputs in, `history`, `said`, `deaf` and `agent` tell how things stand.
 
     `said` is history with what was said of the answer under way; `deaf` whether the agent speaks and must not hear itself meanwhile.
+    `attempts` keeps what goes over a model's wire.
 
     A stage whose `busy` may have changed without an input or the end of a task says so by `progressed`.
     """
@@ -37,6 +39,7 @@ class Door:
     said: Callable[[], tuple[Message, ...]]
     deaf: Callable[[], bool]
     progressed: Callable[[], None]
+    attempts: Attempts
 
     def context(self, turn: int | None) -> HookContext:
         """What a hook may know."""

@@ -12,8 +12,10 @@ from patter_nb.llm.base import LLMChunk, Message, as_chunk, name_of, open_stream
 from patter_nb.llm.loop import run_call
 from patter_nb.llm.on_message import OnMessageLLM
 from patter_nb.llm.rounds import merge_neighbours
+from patter_nb.llm.wire.recording import recording
 from patter_nb.pipeline.door import Door, resolved, within
 from patter_nb.pipeline.guarding import Reading, first_hit
+from patter_nb.pipeline.recording import recorder_for
 from patter_nb.step.effects import AskLLM, CheckWords, RunTool
 from patter_nb.step.inputs import ChunkArrived, StreamEnded, ToolFinished, WordsChecked
 from patter_nb.tasks import closing
@@ -74,7 +76,7 @@ class Thinker:
 
     async def _ask(self, asked: AskLLM, cancelled: asyncio.Event) -> None:
         agent = self._door.agent
-        with self._door.reporting("llm", asked.epoch):
+        with self._door.reporting("llm", asked.epoch), recording(recorder_for(self._door, asked.turn, asked.round)):
             if agent.llm is None:
                 raise PatterConfigError("The agent has no language model.", hint="Set one: session.llm = LocalLLM().")
             if isinstance(agent.llm, OnMessageLLM):

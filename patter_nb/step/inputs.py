@@ -13,7 +13,17 @@ from typing import Any, Literal, TypeAlias
 from patter_nb.agent import Agent
 from patter_nb.audio.frames import BrowserSpeech, Pcm
 from patter_nb.errors import PatterError
-from patter_nb.events import Breakpoint, GuardrailHit, LLMChunked, LLMRequested, SpeechUsed, Stage, ToolStatus
+from patter_nb.events import (
+    Breakpoint,
+    GuardrailHit,
+    LLMChunked,
+    LLMRequested,
+    RequestAnswered,
+    RequestSent,
+    SpeechUsed,
+    Stage,
+    ToolStatus,
+)
 from patter_nb.llm.base import LLMChunk, Message
 from patter_nb.stt.base import Transcript
 from patter_nb.transports.base import Accept, Audience, HungUp, LocalPause, Muted, Played, Typed
@@ -205,7 +215,7 @@ class Booked:
     `turn` None: of the running one, if any.
     """
 
-    body: SpeechUsed | LLMRequested | LLMChunked
+    body: SpeechUsed | LLMRequested | LLMChunked | RequestSent | RequestAnswered
     turn: int | None = None
 
 

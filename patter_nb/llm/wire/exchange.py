@@ -15,6 +15,7 @@ from typing import Final, Self
 import aiohttp
 
 from patter_nb.errors import ConnectionFailed, RequestTimeout
+from patter_nb.llm.wire.recording import Recording, begun
 from patter_nb.llm.wire.sse import EventParser, ServerSentEvent
 from patter_nb.wire.pool import CONNECT_S, pool
 from patter_nb.wire.refusals import Refusal, Source, refusal_of
@@ -32,11 +33,13 @@ _ERROR_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent, as it goes over the wire."""
+    """What is sent, as it goes over the wire; `plain` is its body as JSON, for whoever wants to see it, `attempt` counts from 1."""
 
     url: str
     headers: Mapping[str, str]
     body: bytes
+    plain: bytes = b""
+    attempt: int = 1
 
 
 class Refused(Exception):
@@ -66,6 +69,8 @@ class Exchange:
         self._watch: asyncio.Task[object] | None = None
         self._response: aiohttp.ClientResponse | None = None
         self._parser = EventParser()
+        self._recording: Recording | None = None
+        self._complete = False
         self.reuses_connection = False
         self.request_id: str | None = None
         """The vendor's name for this request, for who asks its support."""
@@ -85,6 +90,8 @@ class Exchange:
             self._watch.remove_done_callback(self._close)
             self._watch.cancel()
         self._close()
+        if self._recording is not None:
+            self._recording.ended(error, is_complete=self._complete)
 
     def _close(self, _: object = None) -> None:
         if self._response is not None:
@@ -95,13 +102,20 @@ class Exchange:
 
         Raises `Refused`, `ConnectionFailed`, `RequestTimeout`.
         """
+        asked, where = self._request, self._source
+        size = len(asked.body)
+        self._recording = begun(where.provider, where.model, asked.attempt, asked.plain, url=asked.url, headers=asked.headers, size=size)
         self._response = await self._posted()
         if self._response is None:
             return
         headers = self._response.headers
+        if self._recording is not None:
+            self._recording.headed(self._response.status, headers, sent=self._response.request_info.headers)
         self.request_id = headers.get("x-request-id") or headers.get("request-id")
         if self._response.status != 200:  # no vendor streams under another one
             body = await self._error_body(self._response.content)
+            if self._recording is not None:
+                self._recording.take(body)
             if self.cancelled:
                 self._close()
                 self._response = None
@@ -185,10 +199,13 @@ class Exchange:
             if self.cancelled:
                 return None
             raise BrokeOff(f"the connection failed: {error or type(error).__name__}") from error
+        if self._recording is not None:
+            self._recording.take(data)
         return self._parser.feed(data) if data or not self._response.content.at_eof() else None
 
     def complete(self) -> None:
         """The answer's last word has come: its connection is used again, once the little behind it was read."""
+        self._complete = True
         response, self._response = self._response, None
         if response is not None and not response.content.at_eof():
             pool().later(_drain(response))

@@ -24,6 +24,7 @@ from patter_nb.llm.base import LLMChunk, Message, ToolSpec
 from patter_nb.llm.wire.clients import Objects, events_of
 from patter_nb.llm.wire.decoding import Decoder, ErrorEvent
 from patter_nb.llm.wire.exchange import BrokeOff, Exchange, Refused, Request, touch
+from patter_nb.llm.wire.recording import Recording, begun
 from patter_nb.pricing import load_prices
 from patter_nb.tasks import closing
 from patter_nb.wire.refusals import Source, refusal_error
@@ -179,7 +180,7 @@ class VendorLLM(ABC):
         answer = self._over_wire if self._client is None else self._over_client
         with self._failures(decoder):
             try:
-                async with closing(answer(body, len(plain), decoder, cancel_event)) as batches:
+                async with closing(answer(body, plain, decoder, cancel_event)) as batches:
                     async for chunks in batches:
                         yield chunks
             except BrokeOff:
@@ -189,11 +190,11 @@ class VendorLLM(ABC):
             yield [_CANCELLED] if cancelled else decoder.close()
 
     async def _over_wire(
-        self, body: Mapping[str, Any], plain_bytes: int, decoder: Decoder[Any], cancel_event: asyncio.Event | None
+        self, body: Mapping[str, Any], plain: bytes, decoder: Decoder[Any], cancel_event: asyncio.Event | None
     ) -> AsyncIterator[list[LLMChunk]]:
         packed, form = self.pack(body)
-        decoder.notes |= {"request_bytes": len(packed), "plain_bytes": plain_bytes}
-        request = Request(self.url(), {**await self.headers(), **form}, packed)
+        decoder.notes |= {"request_bytes": len(packed), "plain_bytes": len(plain)}
+        request = Request(self.url(), {**await self.headers(), **form}, packed, plain, decoder.notes["attempts"])
         async with Exchange(request, self.source, timeout_s=self.timeout_s, cancel_event=cancel_event) as exchange:
             await exchange.send()
             if exchange.request_id:
@@ -213,13 +214,34 @@ class VendorLLM(ABC):
                 exchange.complete()
 
     async def _over_client(
-        self, body: Mapping[str, Any], plain_bytes: int, decoder: Decoder[Any], cancel_event: asyncio.Event | None
+        self, body: Mapping[str, Any], plain: bytes, decoder: Decoder[Any], cancel_event: asyncio.Event | None
     ) -> AsyncIterator[list[LLMChunk]]:
-        async with closing(events_of(self.objects(self._client, body), self.source, cancel_event)) as events:
-            async for event in events:
-                chunks = list(decoder.take_object(event))
-                if chunks:
-                    yield chunks
+        with self._recorded(plain, decoder) as record:
+            async with closing(events_of(self.objects(self._client, body), self.source, cancel_event)) as events:
+                async for event in events:
+                    if record is not None:
+                        record.take_object(event)
+                    chunks = list(decoder.take_object(event))
+                    if chunks:
+                        yield chunks
+
+    @contextmanager
+    def _recorded(self, plain: bytes, decoder: Decoder[Any]) -> Iterator[Recording | None]:
+        """What a client is seen to send and be answered, kept where somebody wants that."""
+        key = getattr(self._client, "api_key", None)  # a foreign type, as all of it
+        secret = key if isinstance(key, str) else ""
+        record = begun(self.provider, self.model, decoder.notes["attempts"], plain, key=secret)
+        error: BaseException | None = None
+        try:
+            yield record
+        except BaseException as raised:
+            error = raised
+            if record is not None and isinstance(raised, Refused):
+                record.headed(raised.refusal.status, {})
+            raise
+        finally:
+            if record is not None:
+                record.ended(error, is_complete=decoder.finish_reason is not None)
 
     @contextmanager
     def _failures(self, decoder: Decoder[Any]) -> Iterator[None]:
