@@ -39,7 +39,6 @@ from patter_nb.events import (
 )
 from patter_nb.llm.base import LLMChunk
 from patter_nb.llm.wire.attempt import Answered, Attempt, Sent
-from patter_nb.llm.base import LLMChunk
 from patter_nb.pricing import Prices
 from patter_nb.stt.base import Word
 from patter_nb.turn import LLMRequest, ToolCall, Turn, parsed_arguments
