@@ -64,12 +64,12 @@ class Conductor:
             said=lambda: said(self.state),
             deaf=lambda: is_deaf(self.state),
             progressed=self._progressed,
+            attempts=self.log.attempts,
         )
         self._pipeline = Pipeline(self._door)
         self._playback = PlaybackQueue(self._door)
         self._inbox: deque[Input] = deque()
         self._alarm: tuple[float, asyncio.Task[None]] | None = None
-            attempts=self.log.attempts,
         self._progress: asyncio.Future[None] = self.loop.create_future()
         self._gave_up = False
         self._origin_ms, self._origin_s = self.clock.now_ms(), self.clock.wall_s()

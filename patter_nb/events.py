@@ -272,30 +272,6 @@ class LLMChunked(Body):
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechUsed(Body):
-    """What was sent to speech to text, or to a voice, as vendors count it, whatever became of it; a field is None where it does not apply.
-
-    stage        "stt", "tts", or "engine" for an answer of an engine that nobody had wanted
-    costs        whether its provider charges for it
-    seconds      of sound: sent to speech to text, made by a voice
-    characters   that a voice was given to speak
-    tokens       the vendor's own counts, where it tells any
-    tariff       what prices go by, where that is not the model's name
-
-    What was heard comes before its turn has begun: then it is of the turn in which it was said, or of none.
-    """
-
-    type: ClassVar[str] = "speech_used"
-    stage: Literal["stt", "tts", "engine"]
-    provider: str
-    model: str | None
-    costs: bool
-    seconds: float | None = None
-    characters: int | None = None
-    tokens: tuple[LLMChunk, ...] = ()
-    tariff: str | None = None
-
-@dataclass(frozen=True, slots=True)
 class RequestSent(Body):
     """A request went out to a model's vendor; with stage "engine" a conversation with one was opened, where the engine's requests go.
 
@@ -334,6 +310,30 @@ class RequestAnswered(Body):
     size: int
     error: str | None = None
 
+
+@dataclass(frozen=True, slots=True)
+class SpeechUsed(Body):
+    """What was sent to speech to text, or to a voice, as vendors count it, whatever became of it; a field is None where it does not apply.
+
+    stage        "stt", "tts", or "engine" for an answer of an engine that nobody had wanted
+    costs        whether its provider charges for it
+    seconds      of sound: sent to speech to text, made by a voice
+    characters   that a voice was given to speak
+    tokens       the vendor's own counts, where it tells any
+    tariff       what prices go by, where that is not the model's name
+
+    What was heard comes before its turn has begun: then it is of the turn in which it was said, or of none.
+    """
+
+    type: ClassVar[str] = "speech_used"
+    stage: Literal["stt", "tts", "engine"]
+    provider: str
+    model: str | None
+    costs: bool
+    seconds: float | None = None
+    characters: int | None = None
+    tokens: tuple[LLMChunk, ...] = ()
+    tariff: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
