@@ -1,8 +1,9 @@
 """What a streamed answer costs: python bench/llm_stream [MEASURE...]
 
 Ours against the vendors' official clients and a floor (httpx, its lines, json.loads, a dict for each chunk), in three formats, against one
-local server in a process of its own that replays events of the vendors' shape. Each cell is a process of its own. Measures: cpu, latency,
-load, lag, cancel, body (how a large request to Cerebras is packed), start (a first request in a new interpreter); without any, all.
+local server in a process of its own that replays events of the vendors' shape; "kept" is ours as a session keeps what went over the wire.
+Each cell is a process of its own. Measures: cpu, latency, load, lag, cancel, body (how a large request to Cerebras is packed), start (a
+first request in a new interpreter); without any, all.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,17 +59,17 @@ def figure(name: str, value: str, target: str = "") -> None:
     print(f"{name:54}{value:40}{f'(target: {target})' if target else ''}", flush=True)
 
 
-def ratios(port: str, measure: str, figures: dict[str, str], targets: dict[str, str]) -> None:
+def ratios(port: str, measure: str, figures: dict[str, str], targets: dict[str, str], peers: Sequence[str] = PEERS) -> None:
     for form in FORMATS:
-        found = {peer: cell(peer, form, measure, port) for peer in PEERS}
+        found = {peer: cell(peer, form, measure, port) for peer in peers}
         for name, what in figures.items():
             least = found["floor"][name]
-            told = ", ".join(f"{peer} {found[peer][name]:.2f} ({found[peer][name] / least:.2f})" for peer in PEERS)
+            told = ", ".join(f"{peer} {found[peer][name]:.2f} ({found[peer][name] / least:.2f})" for peer in peers)
             figure(f"{form}: {what} (x floor)", told, targets.get(name, ""))
 
 
 def cpu(port: str) -> None:
-    ratios(port, "cpu", {"us": "CPU for a chunk, us"}, {"us": "at most 0.5 of the floor"})
+    ratios(port, "cpu", {"us": "CPU for a chunk, us"}, {"us": "at most 0.5 of the floor"}, ("ours", "kept", *PEERS[1:]))
 
 
 def latency(port: str) -> None:

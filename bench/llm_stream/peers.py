@@ -1,4 +1,4 @@
-"""Three ways to a vendor's answer: ours, the vendor's official client, its raw stream; and a floor: httpx, lines, json.loads and a dict.
+"""Ways to a vendor's answer: ours, ours as a session keeps it, the vendor's official client; and a floor: httpx, lines, json.loads, a dict.
 
 All send the same body, made by our encoders, and give the texts of the answer as they come; a call is the text of its arguments.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from time import perf_counter
 from typing import Any, TypeAlias
 
 from patter_nb import AnthropicLLM, GoogleLLM, OpenAILLM
+from patter_nb.llm.wire.recording import Attempts, Recorder, recording
 
 __all__ = ["ASKED", "CALLED", "PEERS", "TOOL", "Stream"]
 
@@ -49,6 +51,18 @@ def ours(form: str) -> Stream:
                     yield chunk.content or chunk.arguments or ""
         finally:
             await answer.aclose()
+
+    return stream
+
+
+def kept(form: str) -> Stream:
+    """What was sent and answered is kept beside, as in a session."""
+    plain, recorder = ours(form), Recorder(Attempts(), perf_counter, lambda _: None, lambda _: None)
+
+    async def stream(base: str, messages: Messages, tools: Messages | None) -> AsyncIterator[str]:
+        with recording(recorder):
+            async for text in plain(base, messages, tools):
+                yield text
 
     return stream
 
@@ -157,4 +171,4 @@ SDKS: dict[str, Any] = {
     "google": (_google_client, _google_stream),
 }
 TEXTS = {"openai": _openai_texts, "anthropic": _anthropic_texts, "google": _google_texts}
-PEERS = {"ours": ours, "floor": floor, "sdk": sdk}
+PEERS = {"ours": ours, "kept": kept, "floor": floor, "sdk": sdk}

@@ -29,6 +29,7 @@ from patter_nb.errors import (
     ServerError,
 )
 from patter_nb.llm.base import Message
+from patter_nb.llm.wire.recording import Conversation, conversed
 from patter_nb.tasks import closing
 from patter_nb.wire.pool import CONNECT_S
 from patter_nb.wire.refusals import Refusal, Source, refusal_error
@@ -120,6 +121,7 @@ class SocketEngine(ABC):
         self._socket: Socket | None = None
         self._agent: Agent | None = None
         self._left = False
+        self._kept: Conversation | None = None
         self.replies: list[Mapping[str, Any]] = []
         """What `take` has to answer at once."""
 
@@ -141,11 +143,14 @@ class SocketEngine(ABC):
             if not self._socket.closed and not self._left:
                 raise PatterConfigError(f"This {type(self).__name__} is open already.", hint="Make one for each session.")
             await self._socket.close()  # whoever began to may have been cancelled meanwhile
-        self._agent, self._left = agent, False
+        self._agent, self._left, self._kept = agent, False, None
         try:
             self._socket = await self.connect()
         except HandshakeRefused as refused:
             raise self.error(refused.refusal, retry_after_s=refused.asked_wait_s) from None
+        self._opened_ms = self.clock.now_ms()
+        if self._kept is None:  # a vendor's client connected
+            self._kept = conversed(self.source.provider, self.source.model, None, {})
         try:
             await self.begin(agent, history)
         except BaseException:
@@ -154,11 +159,15 @@ class SocketEngine(ABC):
 
     async def connect(self) -> Socket:
         """A new WebSocket to the vendor. Raises `HandshakeRefused`, or a `PatterError`."""
-        return OwnSocket(await connected(*await self.address(), self.source))
+        url, headers = await self.address()
+        self._kept = conversed(self.source.provider, self.source.model, url, headers)
+        return OwnSocket(await connected(url, headers, self.source))
 
     async def send(self, message: Mapping[str, Any]) -> None:
         """Send one message; where the connection has just dropped it is lost, as whoever follows `events` learns at once."""
         if self._socket is not None and not self._socket.closed:
+            if self._kept is not None:
+                self._kept.told(message)
             await self._socket.send(message)
 
     async def answer(self) -> Mapping[str, Any]:
@@ -216,6 +225,8 @@ class SocketEngine(ABC):
                 raise self._malformed(data) from error
             if not isinstance(message, dict):
                 raise self._malformed(data)
+            if self._kept is not None:
+                self._kept.heard(message)
             yield message
 
     def idle(self) -> Iterable[EngineEvent]:

@@ -20,9 +20,12 @@ from patter_nb.engines.base import Engine
 from patter_nb.errors import ConnectionFailed, PatterConfigError, PatterError
 from patter_nb.events import LLMRequested
 from patter_nb.llm.base import Message, costs_of, name_of
+from patter_nb.llm.wire.attempt import Attempt
+from patter_nb.llm.wire.recording import Recorder, recording
 from patter_nb.pipeline.capture_axis import CaptureAxis
 from patter_nb.pipeline.door import Door
 from patter_nb.pipeline.engine_events import EngineEvents
+from patter_nb.pipeline.recording import sent_event
 from patter_nb.pipeline.requests import Request, Requests
 from patter_nb.step.effects import AskLLM, Cancel, Follow, Speak
 from patter_nb.step.inputs import Booked, EngineGone, Failure, PieceChecked
@@ -57,6 +60,7 @@ class Engaged:
         self._worker: asyncio.Task[None] | None = None
         self._follower: asyncio.Task[None] | None = None
         self._failed: PatterError | None = None
+        self._untold: Attempt | None = None
 
     @property
     def busy(self) -> bool:
@@ -83,7 +87,7 @@ class Engaged:
             return
         meant, history = self._door.agent, self._said_before()
         try:
-            await engine.open(agent, history)
+            await self._open(engine, agent, history)
         except Exception as error:
             self._engine, self._failed = engine, as_patter_error("engine", error)
             dropped = self._requests.drop()
@@ -99,8 +103,24 @@ class Engaged:
             return
         self._engine, self._failed = engine, None
         self._begin_work(meant, history)
+        self._tell_opened(self._requests.front)
         self._follower = self._door.tasks.spawn(self._follow(engine), "hearing the engine", quiet=True)
         self._ask_next()
+
+    async def _open(self, engine: Engine, agent: Agent, history: Sequence[Message]) -> None:
+        """Open the engine's conversation, and keep what goes over its wire. The log is told with the first request in it."""
+
+        def on_sent(attempt: Attempt) -> None:
+            self._untold = attempt
+
+        with recording(Recorder(self._door.attempts, self._door.clock.wall_s, on_sent, lambda _: None)):
+            await engine.open(agent, history)
+
+    def _tell_opened(self, request: Request | None) -> None:
+        """A request goes into a conversation that the log may not know yet."""
+        if request is not None and self._untold is not None:
+            sent, self._untold = sent_event(self._untold, request.round), None
+            self._door.feed(Booked(sent, request.turn))
 
     def _said_before(self) -> tuple[Message, ...]:
         """What an engine has to know that begins now."""
@@ -166,7 +186,9 @@ class Engaged:
 
     def follow(self, given: Follow) -> None:
         """An answer that the engine gives by itself is this turn's."""
-        self._requests.follow(given.id, Request(given.epoch, given.turn, given.round))
+        request = Request(given.epoch, given.turn, given.round)
+        self._requests.follow(given.id, request)
+        self._tell_opened(request)
 
     def cancel(self, given: Cancel) -> None:
         """Have the engine be silent, forget what was not heard of what it said, and know what became of its calls."""
@@ -198,6 +220,7 @@ class Engaged:
             self._door.feed(Failure(request.epoch, "engine", error))
             return
         self._requests.want(request)
+        self._tell_opened(request)
         self._ask_next()
 
     def _ask_next(self) -> None:
@@ -265,7 +288,7 @@ class Engaged:
             error = lost or ConnectionFailed("The engine ended the conversation in the middle of an answer.", hint="Ask again.")
             self._door.feed(Failure(request.epoch, "engine", error))
         meant, history = self._door.agent, self._said_before()
-        await engine.open(meant, history)
+        await self._open(engine, meant, history)
         self._begin_work(meant, history)
         self._ask_next()
 

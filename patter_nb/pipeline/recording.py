@@ -10,17 +10,22 @@ from patter_nb.llm.wire.recording import Recorder
 from patter_nb.pipeline.door import Door
 from patter_nb.step.inputs import Booked
 
-__all__ = ["recorder_for"]
+__all__ = ["recorder_for", "sent_event"]
+
+
+def sent_event(attempt: Attempt, round: int) -> RequestSent:
+    """What the log is told of an attempt that begins."""
+    sent = attempt.sent
+    stage: Literal["llm", "engine"] = "engine" if attempt.by == "socket" else "llm"
+    told = (attempt.provider, attempt.model, attempt.attempt, sent.url, sent.size, sent.plain_size)
+    return RequestSent(attempt.number, stage, round, *told)
 
 
 def recorder_for(door: Door, turn: int | None, round: int) -> Recorder:
     """Keeps the attempts of a round of this turn."""
 
     def on_sent(attempt: Attempt) -> None:
-        sent = attempt.sent
-        stage: Literal["llm", "engine"] = "engine" if attempt.by == "socket" else "llm"
-        told = (attempt.provider, attempt.model, attempt.attempt, sent.url, sent.size, sent.plain_size)
-        door.feed(Booked(RequestSent(attempt.number, stage, round, *told), turn))
+        door.feed(Booked(sent_event(attempt, round), turn))
 
     def on_answered(attempt: Attempt) -> None:
         answered = attempt.answered

@@ -18,10 +18,12 @@ import msgspec
 from patter_nb.llm.wire.attempt import ANSWER_ROOM, Answered, Attempt, Sent
 from patter_nb.llm.wire.redacting import Redaction, shown_reply
 
-__all__ = ["ROOM", "Attempts", "Recorder", "Recording", "begun", "recording"]
+__all__ = ["ROOM", "Attempts", "Conversation", "Recorder", "Recording", "begun", "conversed", "recording"]
 
 ROOM: Final = 16 * 1024 * 1024
 """Bytes of bodies and answers that a session keeps, the newest ones; of earlier attempts it keeps the figures."""
+_SETTINGS: Final = frozenset(("session.update", "setup", "conversation_initiation_client_data", "contextual_update"))
+"""Messages to engines (OpenAI, Google, ElevenLabs) that say how the conversation is to be."""
 _BESIDE: Final = "sdkHttpResponse"
 """What google-genai puts into each event: all headers of the answer."""
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "x-goog-request-id")
@@ -112,6 +114,54 @@ def begun(
     shown = Redaction.of(url or "", headers or {}, key=key)
     sent = Sent("POST" if url else "", shown.url or None, shown.headers, size, len(plain), shown.scrub(plain))
     return Recording(recorder, recorder.attempts.begin(provider, model, attempt, "wire" if url else "client", sent), shown)
+
+
+def conversed(provider: str, model: str | None, url: str | None, headers: Mapping[str, str]) -> Conversation | None:
+    """A conversation with an engine begins, by its address or by a vendor's own client. None where nobody wants it kept."""
+    recorder = _recorder.get()
+    if recorder is None:
+        return None
+    shown = Redaction.of(url or "", headers)
+    sent = Sent("GET" if url else "", shown.url or None, shown.headers, None, 0)
+    attempt = recorder.attempts.begin(provider, model, 1, "socket", sent)
+    recorder.on_sent(attempt)
+    return Conversation(attempt, shown)
+
+
+class Conversation:
+    """Messages to an engine and from it, counted by kind; of those that say how it is to be the first is kept, and the last."""
+
+    __slots__ = ("_attempt", "_settings", "_shown")
+
+    def __init__(self, attempt: Attempt, shown: Redaction) -> None:
+        self._attempt = attempt
+        self._shown = shown
+        self._settings: list[bytes] = []
+
+    def told(self, message: Mapping[str, Any]) -> None:
+        """A message goes to the engine."""
+        kind = _kind(message)
+        self._attempt.told[kind] = self._attempt.told.get(kind, 0) + 1
+        if kind not in _SETTINGS:
+            return
+        written = self._shown.scrub(json.dumps(message, ensure_ascii=False).encode("utf-8", "replace"))
+        if len(written) > ANSWER_ROOM:
+            written = json.dumps(f"{kind} of {len(written):,} bytes").encode()
+        self._settings = [*self._settings[:1], *self._settings[1:][-1:], written]
+        sent = self._attempt.sent
+        sent._json = b"[" + b",".join(self._settings) + b"]"
+        sent.plain_size = len(sent._json)
+
+    def heard(self, message: Mapping[str, Any]) -> None:
+        """One came from it."""
+        kind = _kind(message)
+        self._attempt.heard[kind] = self._attempt.heard.get(kind, 0) + 1
+
+
+def _kind(message: Mapping[str, Any]) -> str:
+    """Its type; a vendor whose messages have none names them by their only key."""
+    kind = message.get("type")
+    return kind if isinstance(kind, str) else next(iter(message), "")
 
 
 class Recording:
