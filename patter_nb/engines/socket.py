@@ -148,7 +148,6 @@ class SocketEngine(ABC):
             self._socket = await self.connect()
         except HandshakeRefused as refused:
             raise self.error(refused.refusal, retry_after_s=refused.asked_wait_s) from None
-        self._opened_ms = self.clock.now_ms()
         if self._kept is None:  # a vendor's client connected
             self._kept = conversed(self.source.provider, self.source.model, None, {})
         try:
