@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import deque
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TypeAlias
@@ -18,12 +17,12 @@ import numpy.typing as npt
 from patter_nb.agent import Agent
 from patter_nb.audio.frames import FRAME_MS, FRAME_SAMPLES, SAMPLE_RATE, AudioFormat, Block, Frame, Pcm
 from patter_nb.audio.resampling import resample
-from patter_nb.audio.tracks import PcmTrack
 from patter_nb.audio.wav import check_writable, read_wav, to_pcm, write_wav
 from patter_nb.clock import Clock, ManualClock, SystemClock
 from patter_nb.errors import AudioError, PatterConfigError
 from patter_nb.files import StrPath
 from patter_nb.transports.base import Played, TransportInput, require_own_sound
+from patter_nb.transports.loudspeaker import Loudspeaker
 
 __all__ = ["WavTransport"]
 
@@ -69,7 +68,7 @@ class WavTransport:
         self.clock: Clock = self._virtual or SystemClock()
         self._origin_ms: float | None = None
         self._seq = 0
-        self._speaker = _Loudspeaker()
+        self._speaker = Loudspeaker()
 
     def check(self, agent: Agent) -> None:
         """Raise `PatterConfigError` for an agent that would not hear `src`, or that has no voice for `dst`, or a browser's."""
@@ -143,48 +142,11 @@ class WavTransport:
         samples = self._question[seq * FRAME_SAMPLES : (seq + 1) * FRAME_SAMPLES]
         return samples if len(samples) == FRAME_SAMPLES else np.pad(samples, (0, FRAME_SAMPLES - len(samples)))
 
-    def _loudspeaker(self) -> _Loudspeaker:
+    def _loudspeaker(self) -> Loudspeaker:
         """The loudspeaker, brought up to the present."""
         if self._origin_ms is not None:
             self._speaker.run_until(round((self.clock.now_ms() - self._origin_ms) * SAMPLE_RATE / 1000))
         return self._speaker
-
-
-class _Loudspeaker:
-    """Plays blocks one after the other in sample time, and keeps what it gave in `heard`.
-
-    `position` is the end of what was heard, on the session's output axis; `sounded` is where in `heard` the last played sample ends.
-    """
-
-    def __init__(self) -> None:
-        self.heard = PcmTrack(SAMPLE_RATE)
-        self.position = 0
-        self.sounded = 0
-        self.paused = False
-        self._queue: deque[Block] = deque()
-        self._end = 0
-
-    def play(self, block: Block) -> None:
-        if block.start < self._end:
-            raise ValueError(f"a block starts at {block.start}, before the end of the one before it at {self._end}")
-        self._end = block.start + len(block.pcm)
-        if len(block.pcm):
-            self._queue.append(block)
-
-    def flush(self) -> None:
-        self._queue.clear()
-        self.paused = False
-
-    def run_until(self, time: int) -> None:
-        """Give out samples until `time` of them have been given."""
-        while self._queue and not self.paused and (room := time - len(self.heard)) > 0:
-            block = self._queue.popleft()
-            self.heard.append(block.pcm[:room])
-            self.sounded = len(self.heard)
-            self.position = block.start + min(room, len(block.pcm))
-            if room < len(block.pcm):
-                self._queue.appendleft(Block(block.pcm[room:], block.start + room))
-        self.heard.append(np.zeros(max(0, time - len(self.heard)), np.int16))
 
 
 def _check_apart(src: StrPath | Recording, dst: StrPath) -> None:
