@@ -12,6 +12,7 @@ from weakref import WeakSet
 from patter_nb.agent import PARTS, Agent, describe_change
 from patter_nb.breakpoints import GoingOn, PausedAt, paused_at, require_points
 from patter_nb.conductor import Conductor
+from patter_nb.costs import Costs
 from patter_nb.doctor import Report, examine
 from patter_nb.errors import PatterConfigError, RequestTimeout
 from patter_nb.events import (
@@ -29,11 +30,12 @@ from patter_nb.events import (
     TurnStarted,
 )
 from patter_nb.keywords import reject_unknown
-from patter_nb.llm.base import LLMChunk, LLMProvider, Message
+from patter_nb.llm.base import LLMProvider, Message
 from patter_nb.llm.on_message import OnMessage, OnMessageLLM
 from patter_nb.log import Audio, Log
 from patter_nb.own_loop import run_in_loop
 from patter_nb.pricing import Prices
+from patter_nb.sequences import Chunks, Requests, ToolCalls
 from patter_nb.step.inputs import Failure, PauseAt, Resume, Say, Stop, Swap
 from patter_nb.tools.tool import Tool, tool
 from patter_nb.transports.base import Accept, Transport, TransportInput, Typed
@@ -99,14 +101,27 @@ class Session:
         return self._conductor.log
 
     @property
-    def chunks(self) -> list[LLMChunk]:
+    def chunks(self) -> Chunks:
         """Every chunk that a language model sent."""
-        return [event.body.chunk for event in self.events if isinstance(event.body, LLMChunked)]
+        return Chunks(self.events.of(LLMChunked))
 
     @property
     def tool_calls(self) -> list[ToolCall]:
         """Every tool call of every turn."""
-        return [call for turn in self.turns for call in turn.tool_calls]
+        return ToolCalls((turn.id, call) for turn in self.turns for call in turn.tool_calls)
+
+    @property
+    def requests(self) -> Requests:
+        """Every request of every turn to a language model or an engine; those of answers that were begun early and dropped come first.
+
+        Each has what was really sent and answered: `session.requests[-1].sent.body`, `.answered.events`.
+        """
+        told = ((asked, wasted) for turn in self.turns for asked, wasted in ((turn.thrown_away, True), (turn.requests, False)))
+        return Requests((request, wasted) for asked, wasted in told for request in asked)
+
+    def costs(self) -> Costs:
+        """What was used and what it costs, by turn, stage and model: `costs().total`, `.by("provider")`, `.unpriced`, `.wasted`."""
+        return self.turns.costs()
 
     @property
     def audio(self) -> Audio:

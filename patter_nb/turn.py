@@ -15,6 +15,13 @@ from patter_nb.llm.base import CHARS_A_TOKEN, ChunkType, LLMChunk, Message
 from patter_nb.llm.wire.attempt import Answered, Attempt, Sent
 from patter_nb.pricing import Prices
 from patter_nb.stt.base import Word
+from patter_nb.waterfall import Waterfall, waterfall_of
+
+TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+"""What a language model counts."""
+
+LATENCIES = ("response", "endpointing", "stt", "llm_first_token", "tools", "tts_first_audio", "filler", "playback")
+"""What may be in `Turn.latency`."""
 
 RUNS_HERE = frozenset(("local", "scripted"))
 """Providers that are free also where one that costs might have answered in their place."""
@@ -263,7 +270,7 @@ class Turn:
 def _tokens_of(requests: Iterable[LLMRequest]) -> dict[str, int]:
     total: dict[str, int] = {}
     for request in requests:
-        for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"):
+        for name in TOKENS:
             count = getattr(request.usage, name) if request.usage else None
             if count is not None:
                 total[name] = total.get(name, 0) + count

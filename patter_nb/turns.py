@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, overload
+from typing import Any, ClassVar, Literal, overload
 
-from patter_nb.charges import Charge
+from patter_nb.charges import STAGES, Charge
+from patter_nb.costs import Costs, Use
+from patter_nb.course import Courses
 from patter_nb.events import (
     AudioSent,
     Body,
@@ -40,15 +42,26 @@ from patter_nb.events import (
 from patter_nb.llm.base import LLMChunk
 from patter_nb.llm.wire.attempt import Answered, Attempt, Sent
 from patter_nb.pricing import Prices
+from patter_nb.rows import Tabular
 from patter_nb.stt.base import Word
-from patter_nb.turn import LLMRequest, ToolCall, Turn, parsed_arguments
+from patter_nb.turn import LATENCIES, TOKENS, LLMRequest, ToolCall, Turn, parsed_arguments
+
+USED = (*TOKENS, "stt_seconds", "tts_characters")
+"""What a turn may have used, by its name in `Turn.usage`."""
 
 
-class Turns(Sequence[Turn]):
+class Turns(Tabular, Sequence[Turn]):
     """All turns of a session, in order, folded from its log. `prices` are what is paid, `attempts` what went over the wire.
 
     What was heard belongs to the turn that it began; what came to nothing to the turn in which it was said, or to none: `stray`.
     """
+
+    COLUMNS: ClassVar[tuple[str, ...]] = (
+        *("turn", "source", "status", "user_text", "agent_text", "heard_text", "heard_ms", "provider", "model"),
+        *("requests", "tool_calls", "chunks", *USED, "wasted_tokens", *(f"{name}_ms" for name in LATENCIES)),
+        *(*(f"cost_{stage}" for stage in STAGES), "cost", "unpriced", "error"),
+    )
+    WHOLE: ClassVar[frozenset[str]] = frozenset(("turn", "requests", "tool_calls", "chunks", *TOKENS, "tts_characters", "wasted_tokens"))
 
     def __init__(self, prices: Prices | None = None, attempts: Sequence[Attempt] = ()) -> None:
         self._prices = Prices() if prices is None else prices
@@ -71,9 +84,23 @@ class Turns(Sequence[Turn]):
     @property
     def charges(self) -> list[Charge]:
         """Each use of a provider in the session, of no turn first."""
-        loose = (*self._thrown_away, *(self._early.requests if self._early is not None else ()))
-        of_none = [*(charge for _, charge in (*self.stray, *self._heard)), *(request.charge for request in loose)]
-        return [*of_none, *(charge for turn in self for charge in turn.charges)]
+        return [charge for _, _, charge, _ in self._uses()]
+
+    def costs(self) -> Costs:
+        """What was used and what it costs, by turn, stage and model. Of a request under way nothing is known yet."""
+        running = {turn.id for turn in self if turn.status == "running"} | ({self._early.id} if self._early is not None else set())
+        uses = (use for use in self._uses() if use[0] not in running or not isinstance(use[1], LLMRequest) or use[1].usage is not None)
+        return Costs.of(uses)
+
+    def _uses(self) -> Iterator[Use]:
+        """Each use of a provider, of no turn first."""
+        early = [] if self._early is None else [self._early]
+        yield from ((None, used, charge, False) for used, charge in (*self.stray, *self._heard))
+        yield from ((None, request, request.charge, True) for request in self._thrown_away)
+        for turn in (*early, *self):
+            yield from ((turn.id, used, charge, False) for used, charge in turn.speech)
+            yield from ((turn.id, request, request.charge, False) for request in turn.requests)
+            yield from ((turn.id, request, request.charge, True) for request in turn.thrown_away)
 
     def fold(self, event: Event) -> None:
         """Take in one more event."""
@@ -264,9 +291,14 @@ class Turns(Sequence[Turn]):
     @overload
     def __getitem__(self, index: int) -> Turn: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Turn]: ...
-    def __getitem__(self, index: int | slice) -> Turn | list[Turn]:
-        return list(self._turns.values())[index]
+    def __getitem__(self, index: slice) -> Turns: ...
+    def __getitem__(self, index: int | slice) -> Turn | Turns:
+        found = list(self._turns.values())[index]
+        if isinstance(found, Turn):
+            return found
+        chosen = Turns(self._prices, self._attempts)
+        chosen._turns = {turn.id: turn for turn in found}
+        return chosen
 
     def __iter__(self) -> Iterator[Turn]:
         return iter(tuple(self._turns.values()))
@@ -277,6 +309,10 @@ class Turns(Sequence[Turn]):
     def __repr__(self) -> str:
         return f"<Turns: {len(self)}>"
 
+    def to_dicts(self) -> list[dict[str, Any]]:
+        empty = dict.fromkeys(self.COLUMNS)
+        return [{**empty, **_row(turn)} for turn in self]
+
     def by_id(self, id: int) -> Turn:
         """The turn numbered `id` (from 1)."""
         return self._turns[id]
@@ -285,6 +321,18 @@ class Turns(Sequence[Turn]):
         from patter_nb.display import mimebundle
 
         return mimebundle(self)
+
+
+def _row(turn: Turn) -> dict[str, Any]:
+    """The turn in the table, without what is not known."""
+    told: dict[str, Any] = {"turn": turn.id, "source": turn.source, "status": turn.status}
+    told |= {"user_text": turn.user_text, "agent_text": turn.agent_text, "heard_text": turn.heard_text, "heard_ms": turn.heard_ms}
+    told |= {"provider": turn.provider, "model": turn.model}
+    told |= {"requests": len(turn.requests), "tool_calls": len(turn.tool_calls), "chunks": len(turn.chunks)}
+    told |= {name: number for name, number in turn.usage.items() if name in USED} | {"wasted_tokens": sum(turn.wasted.values())}
+    told |= {f"{name}_ms": ms for name, ms in turn.latency.items() if name in LATENCIES}
+    told |= {f"cost_{stage}": cost for stage, cost in turn.costs.items()}
+    return told | {"cost": turn.cost, "unpriced": turn.cost is None, "error": None if turn.error is None else str(turn.error)}
 
 
 def _attempt_of(sent: RequestSent) -> Attempt:
