@@ -15,7 +15,6 @@ from patter_nb.llm.base import CHARS_A_TOKEN, ChunkType, LLMChunk, Message
 from patter_nb.llm.wire.attempt import Answered, Attempt, Sent
 from patter_nb.pricing import Prices
 from patter_nb.stt.base import Word
-from patter_nb.waterfall import Waterfall, waterfall_of
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 """What a language model counts."""

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal, overload
 
 from patter_nb.charges import STAGES, Charge
 from patter_nb.costs import Costs, Use
-from patter_nb.course import Courses
 from patter_nb.events import (
     AudioSent,
     Body,
