@@ -39,7 +39,7 @@ from patter_nb.sequences import Chunks, Requests, ToolCalls
 from patter_nb.step.inputs import Failure, PauseAt, Resume, Say, Stop, Swap
 from patter_nb.tools.tool import Tool, tool
 from patter_nb.transports.base import Accept, Transport, TransportInput, Typed
-from patter_nb.turn import ToolCall, Turn
+from patter_nb.turn import Turn
 from patter_nb.turns import Turns
 from patter_nb.vad import with_ears
 
@@ -106,7 +106,7 @@ class Session:
         return Chunks(self.events.of(LLMChunked))
 
     @property
-    def tool_calls(self) -> list[ToolCall]:
+    def tool_calls(self) -> ToolCalls:
         """Every tool call of every turn."""
         return ToolCalls((turn.id, call) for turn in self.turns for call in turn.tool_calls)
 

@@ -53,6 +53,7 @@ class Turns(Tabular, Sequence[Turn]):
     """All turns of a session, in order, folded from its log. `prices` are what is paid, `attempts` what went over the wire.
 
     What was heard belongs to the turn that it began; what came to nothing to the turn in which it was said, or to none: `stray`.
+    A slice is the turns there are now; it grows no more. As a table each turn is a row: latencies in ms, cost in USD by stage.
     """
 
     COLUMNS: ClassVar[tuple[str, ...]] = (
