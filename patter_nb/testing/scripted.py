@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +51,21 @@ class Request:
         return next((str(message["content"]) for message in reversed(self.messages) if message["role"] == "user"), "")
 
 
-class ScriptedLLM:
+class Scripted:
+    """What has a script: `verify()`, or leaving the `with` block, raises `AssertionError` unless that was asked for and nothing else."""
+
+    def verify(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            self.verify()
+
+
+class ScriptedLLM(Scripted):
     """A language model that answers request by request from a list.
 
     A reply is text (streamed word by word), a `Call`, an exception to raise, or a list of chunks, texts, calls, holds and
@@ -118,13 +132,6 @@ class ScriptedLLM:
         if self._replies:
             raise AssertionError(f"ScriptedLLM has {len(self._replies)} replies that nobody asked for; the next is {self._replies[0]!r}.")
 
-    def __enter__(self) -> ScriptedLLM:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is None:
-            self.verify()
-
     def __repr__(self) -> str:
         return f"ScriptedLLM({len(self._replies)} replies left)"
 
@@ -147,12 +154,12 @@ async def _until(event: asyncio.Event, cancel_event: asyncio.Event | None) -> No
         await asyncio.gather(*waits, return_exceptions=True)
 
 
-class ScriptedSTT:
+class ScriptedSTT(Scripted):
     """Speech-to-text that hears what the script says, one entry for each `finalize`.
 
     An entry is the final text, or a list whose last item is final and whose others are partials; those come one for every
-    300 ms of sound. An exception is raised instead. A `finalize` without an entry raises `AssertionError`, as does `verify()`
-    after that, and when entries are left.
+    300 ms of sound. An exception is raised instead. A `finalize` without an entry raises `AssertionError`, as does `verify()`, or
+    leaving the `with` block, after that, and when entries are left.
     """
 
     provider = "scripted"
@@ -209,24 +216,38 @@ class ScriptedSTT:
             raise AssertionError(f"ScriptedSTT has {len(self._entries)} entries that nobody asked for.")
 
 
-class ScriptedTTS:
+class ScriptedTTS(Scripted):
     """Text-to-speech that hums: 60 ms of a quiet tone a character, in blocks of 100 ms. `said` lists what it spoke.
 
-    An exception for a text in `failing` is raised when that text is to be spoken.
+    With a `script` it is to be given these pieces of text and no others, in order, as the pipeline cuts an answer; an exception there is
+    raised in place of the piece. `verify()`, or leaving the `with` block, raises `AssertionError` for another piece, and for those that
+    never came. Without one it speaks whatever comes. An exception for a text in `failing` is raised when that text is to be spoken.
+
+    >>> tts = ScriptedTTS(["It is sunny in Rome.", "Bye."])
     """
 
     provider = "scripted"
     model = "script"
     costs = False
 
-    def __init__(self, *, sample_rate: int = 16_000, ms_per_char: float = 60.0, failing: dict[str, Exception] | None = None) -> None:
+    def __init__(
+        self,
+        script: Iterable[str | Exception] | None = None,
+        *,
+        sample_rate: int = 16_000,
+        ms_per_char: float = 60.0,
+        failing: dict[str, Exception] | None = None,
+    ) -> None:
         self.format = AudioFormat(sample_rate)
         self.said: list[str] = []
+        self._script = None if script is None else deque(script)
+        self._unexpected: list[str] = []
         self._ms_per_char = ms_per_char
         self._failing = failing or {}
 
     async def synthesize(self, text: str | AsyncIterator[str]) -> AsyncIterator[Pcm]:
         whole = text if isinstance(text, str) else "".join([part async for part in text])
+        self._require_scripted(whole)
         if whole in self._failing:
             raise self._failing[whole]
         self.said.append(whole)
@@ -236,8 +257,26 @@ class ScriptedTTS:
             yield hum[start : start + rate // 10]
             await asyncio.sleep(0)  # blocks never come all at once; a cancellation lands in between
 
+    def _require_scripted(self, text: str) -> None:
+        if self._script is None:
+            return
+        wanted = self._script.popleft() if self._script else None
+        if isinstance(wanted, Exception):
+            raise wanted
+        if wanted is None or wanted.strip() != text.strip():
+            told = "nothing more" if wanted is None else repr(wanted)
+            self._unexpected.append(f"{text!r} in place of {told}")
+            raise AssertionError(f"ScriptedTTS was given {self._unexpected[-1]}.")
+
     async def aclose(self) -> None:
         """Nothing is held."""
+
+    def verify(self) -> None:
+        """Raise `AssertionError` unless each piece of the script came, and nothing else. Without a script all is well."""
+        if self._unexpected:
+            raise AssertionError(f"ScriptedTTS was given {', '.join(self._unexpected)}.")
+        if self._script:
+            raise AssertionError(f"ScriptedTTS has {len(self._script)} pieces that nobody gave it; the next is {self._script[0]!r}.")
 
 
 class RecordedVAD:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from talking import settle, until
+from talking import settle, talking, until
 
+from patter_nb import testing
 from patter_nb.audio.frames import AudioFormat, Frame
 from patter_nb.errors import ServerError
 from patter_nb.llm.base import LLMChunk, LLMProvider
@@ -192,6 +195,66 @@ async def test_the_voice_takes_text_in_parts_and_fails_where_told() -> None:
         async for _ in tts.synthesize("Oh"):
             pass
     assert tts.said == ["Hello there"]
+
+
+async def spoken(tts: ScriptedTTS, *texts: str) -> None:
+    for text in texts:
+        async for _ in tts.synthesize(text):
+            pass
+
+
+async def test_a_voice_with_a_script_is_given_that_and_nothing_else() -> None:
+    with ScriptedTTS(["Hello.", "Bye."]) as tts:
+        await spoken(tts, "Hello.", "Bye. ")
+    assert tts.said == ["Hello.", "Bye. "]
+
+
+async def test_a_piece_that_was_not_scripted_is_an_error_now_and_at_the_end() -> None:
+    for script, told in ((["Hello."], "'Hi' in place of 'Hello.'"), ([], "'Hi' in place of nothing more")):
+        tts = ScriptedTTS(script)
+        with pytest.raises(AssertionError, match=told):
+            await spoken(tts, "Hi")
+        with pytest.raises(AssertionError, match=f"was given {told}"):
+            tts.verify()
+        assert tts.said == []
+
+
+async def test_a_piece_that_never_came_is_an_error_at_the_end() -> None:
+    with pytest.raises(AssertionError, match=r"1 pieces that nobody gave it; the next is 'Bye\.'"), ScriptedTTS(["Hello.", "Bye."]) as tts:
+        await spoken(tts, "Hello.")
+
+
+async def test_an_exception_in_the_script_comes_in_place_of_a_piece() -> None:
+    with ScriptedTTS([ServerError("down"), "Bye."]) as tts:
+        with pytest.raises(ServerError):
+            await spoken(tts, "Hello.")
+        await spoken(tts, "Bye.")
+
+
+async def test_a_turn_fails_where_the_voice_was_to_say_something_else() -> None:
+    async with talking(llm=ScriptedLLM(["It is 18 degrees."]), tts=ScriptedTTS(["It is 19 degrees."])) as session:
+        turn = await session.ask("How warm is it?")
+    assert turn.status == "failed" and "in place of 'It is 19 degrees.'" in str(turn.error)
+
+
+def test_an_error_in_the_block_of_any_double_is_not_covered_up() -> None:
+    for double in (ScriptedSTT(["Hello."]), ScriptedTTS(["Hello."])):
+        with pytest.raises(KeyError), double:
+            raise KeyError
+        with pytest.raises(AssertionError, match="nobody"), double:
+            pass
+
+
+# --- the room
+
+
+def test_each_public_name_is_there_and_found_before_it_is_used() -> None:
+    code = "import patter_nb.testing as room; print(*sorted(set(room.__all__) - set(dir(room))))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60).stdout.strip() == b""
+    assert [name for name in testing.__all__ if name != "Clock" and getattr(testing, name).__name__ != name] == []
+    assert testing.__all__ == sorted(testing.__all__)
+    with pytest.raises(AttributeError, match="ScriptedLMM"):
+        testing.ScriptedLMM  # noqa: B018
 
 
 # --- the detector and the clock
