@@ -17,6 +17,7 @@ import numpy as np
 from patter_nb.agent import Agent
 from patter_nb.audio.frames import Frame
 from patter_nb.audio.level import level_db
+from patter_nb.clock import SystemClock
 from patter_nb.errors import PatterError
 from patter_nb.events import Stage
 from patter_nb.log import CURSOR_VALUES, FRAME_VALUES, Log
@@ -27,7 +28,7 @@ from patter_nb.step import State, next_due_ms, step
 from patter_nb.step.answering import said
 from patter_nb.step.effects import Adopt, Effect, FlushPlayback, PausePlayback, Play, ResumePlayback, Shutdown
 from patter_nb.step.hearing import is_deaf
-from patter_nb.step.inputs import Due, Failure, FrameHeard, Input, Start, Stop, Swap
+from patter_nb.step.inputs import Due, Failure, FrameHeard, HeldUp, Input, Start, Stop, Swap
 from patter_nb.step.scene import Happened
 from patter_nb.tasks import Tasks, as_patter_error, closing
 from patter_nb.transports.base import Played, Transport, TransportInput, Trouble
@@ -37,7 +38,11 @@ logger = logging.getLogger("patter_nb")
 PATIENCE_S = 60.0
 """How long an unpaced transport waits for providers, in wall time, before its time runs on, so that the session's timeouts can act."""
 
-PASSING = (FrameHeard, Played, Due)
+PULSE_MS = 50.0
+BUSY_MS = 100.0
+"""A loop that comes back to its pulse so much too late was kept by something else, and the log says for how long."""
+
+PASSING = (FrameHeard, Played, HeldUp, Due)
 """Inputs that come with time alone, whether or not a provider gets on."""
 
 
@@ -91,6 +96,8 @@ class Conductor:
             self.feed(Failure(None, "tool", error))
         self.tasks.spawn(self._pump(self._transport), "hearing the person")
         self._watching = self.loop.create_task(self._watch_loop(), name="watching the loop")
+        if isinstance(self.clock, SystemClock):  # another clock moves as it is told to, and nobody can be late by it
+            self.tasks.spawn(self._pulse(), "pulse", quiet=True)
 
     # --- inputs and steps
 
@@ -196,6 +203,15 @@ class Conductor:
         else:
             self._set_alarm()
 
+    async def _pulse(self) -> None:
+        """Notice that the loop was kept."""
+        while self.state.life == "live":
+            due_ms = self.clock.now_ms() + PULSE_MS
+            await self.clock.sleep_until(due_ms)
+            late_ms = self.clock.now_ms() - due_ms
+            if late_ms >= BUSY_MS:
+                self.feed(HeldUp(round(late_ms, 1)))
+
     # --- the transport
 
     async def _pump(self, transport: Transport) -> None:
@@ -224,7 +240,7 @@ class Conductor:
         match given:
             case Frame():
                 raise TypeError("sound comes by the transport's inputs")
-            case Played(position):
+            case Played(position=position):
                 self.log.cursor.append(np.array((len(self.log), self._now_ms(), position), CURSOR_VALUES))
                 self.feed(given)
             case Trouble(error):

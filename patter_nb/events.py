@@ -98,6 +98,14 @@ class Tick(Body):
 
 
 @dataclass(frozen=True, slots=True)
+class KernelBusy(Body):
+    """For `ms` until now the session could do nothing, because something else kept its event loop: a cell that computes, say."""
+
+    type: ClassVar[str] = "kernel_busy"
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class MicrophoneMuted(Body):
     """The person switched the microphone off or on."""
 
@@ -130,11 +138,27 @@ class SpeechStarted(Body):
 
 @dataclass(frozen=True, slots=True)
 class SpeechStopped(Body):
-    """The person paused: the last voice was at `at_sample`, noticed after `silence_ms` of silence."""
+    """The person paused: the last voice was at `at_sample`, noticed after `silence_ms` of silence, of which the end came `late_ms` late."""
 
     type: ClassVar[str] = "speech_stopped"
     at_sample: int
     silence_ms: float
+    late_ms: float = field(default=0.0, metadata=_MAY_BE_LEFT_OUT)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechEnded(Body):
+    """The person is taken to have finished: their last voice was at `at_sample`, and `silence_ms` of silence came behind it, the end of it
+    `late_ms` late. `silence_ms` is None where they did not wait for it: they muted the microphone, or nobody hears it any more.
+
+    `judge` is the detector that let the silence be so short, or wanted it so long; None: `TurnTaking.endpointing_ms`.
+    """
+
+    type: ClassVar[str] = "speech_ended"
+    at_sample: int
+    silence_ms: float | None
+    late_ms: float = 0.0
+    judge: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,12 +404,13 @@ class SentenceChecked(Body):
 
 @dataclass(frozen=True, slots=True)
 class AudioSent(Body):
-    """Sound of a piece was handed to the transport."""
+    """Sound of a piece was handed to the transport. Its first `quiet` samples cannot be heard; all of them where none can."""
 
     type: ClassVar[str] = "audio_sent"
     index: int
     start: int
     stop: int
+    quiet: int = field(default=0, metadata=_MAY_BE_LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,10 +423,14 @@ class SentenceSpoken(Body):
 
 @dataclass(frozen=True, slots=True)
 class PlaybackStarted(Body):
-    """The person hears the agent, from `position` on."""
+    """The person hears the agent, from `position` on, which sounded `ago_ms` before this was known (below 0: sounds so much later).
+
+    `ago_ms` None: nobody told when.
+    """
 
     type: ClassVar[str] = "playback_started"
     position: int
+    ago_ms: float | None = field(default=None, metadata=_MAY_BE_LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)

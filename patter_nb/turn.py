@@ -9,12 +9,14 @@ from json import loads
 from typing import Any, Literal
 
 from patter_nb.charges import Charge, costs_by_stage, total
+from patter_nb.course import Course
 from patter_nb.errors import PatterError
 from patter_nb.events import SpeechUsed, TurnStatus
 from patter_nb.llm.base import CHARS_A_TOKEN, ChunkType, LLMChunk, Message
 from patter_nb.llm.wire.attempt import Answered, Attempt, Sent
 from patter_nb.pricing import Prices
 from patter_nb.stt.base import Word
+from patter_nb.waterfall import Waterfall, waterfall_of
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 """What a language model counts."""
@@ -198,6 +200,7 @@ class Turn:
     _pieces: dict[int, str] = field(default_factory=dict, repr=False)
     _fillers: set[int] = field(default_factory=set, repr=False)
     _marks: dict[str, float] = field(default_factory=dict, repr=False)
+    _course: Course = field(default_factory=Course, repr=False)
     _settled: bool = field(default=False, repr=False)
 
     def __repr__(self) -> str:
@@ -209,6 +212,11 @@ class Turn:
     def is_settled(self) -> bool:
         """Whether it is known how much of it was heard."""
         return self._settled
+
+    @property
+    def waterfall(self) -> Waterfall:
+        """Where the time went from the person's last word to the first sound they heard, part by part; as far as the turn has come."""
+        return waterfall_of(self._course, self.requests, self.status)
 
     @property
     def provider(self) -> str | None:

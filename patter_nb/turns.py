@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, overload
 
 from patter_nb.charges import STAGES, Charge
 from patter_nb.costs import Costs, Use
+from patter_nb.course import Courses
 from patter_nb.events import (
     AudioSent,
     Body,
@@ -69,6 +70,7 @@ class Turns(Tabular, Sequence[Turn]):
         self._read: dict[int, Attempt] = {}
         self._conversation: Attempt | None = None
         self._turns: dict[int, Turn] = {}
+        self._courses = Courses()
         self._voice: dict[str, float] = {}
         self._words: tuple[Word, ...] = ()
         self._rate: int | None = None
@@ -104,6 +106,7 @@ class Turns(Tabular, Sequence[Turn]):
 
     def fold(self, event: Event) -> None:
         """Take in one more event."""
+        self._courses.fold(event)
         match event.body:
             case SessionStarted(sample_rate=rate):
                 self._rate = rate
@@ -122,8 +125,8 @@ class Turns(Tabular, Sequence[Turn]):
         match event.body:
             case SpeechStarted():
                 self._speaks = True
-            case SpeechStopped(silence_ms=silence_ms):
-                self._voice = {"last_voice": event.wall_s - silence_ms / 1000}
+            case SpeechStopped(silence_ms=silence_ms, late_ms=late_ms):
+                self._voice = {"last_voice": event.wall_s - (silence_ms + late_ms) / 1000}
             case TranscriptFinal(words=words):
                 self._voice["words"] = event.wall_s
                 self._words += words
@@ -160,6 +163,7 @@ class Turns(Tabular, Sequence[Turn]):
             turn.words, self._words = self._words, ()
             self._settle_heard(number)
         turn._marks["turn"] = now
+        turn._course = self._courses.of(number)
         _measure(turn, "endpointing", "last_voice", now)
         if "words" in turn._marks:
             _measure(turn, "stt", "last_voice", turn._marks["words"])
@@ -261,6 +265,7 @@ class Turns(Tabular, Sequence[Turn]):
             case TurnAccepted():
                 turn.status = "running"
                 turn._marks = {"turn": now}
+                turn._course = self._courses.of(turn.id)
             case TurnEnded(status, error):
                 turn.status, turn.error = status, error
             case TurnHeard(text, interrupted):
@@ -279,10 +284,11 @@ class Turns(Tabular, Sequence[Turn]):
                     _measure(turn, "filler", "turn", now)
             case PlaybackStarted(position):
                 self._sounds_from = position
-                _measure(turn, "playback", "sound", now)
-                _measure(turn, "response", "last_voice", now)
             case PlaybackEnded(position) if self._rate is not None:
                 turn.heard_ms = (turn.heard_ms or 0.0) + (position - self._sounds_from) * 1000 / self._rate
+        if turn._course.heard_s is not None:  # known with the cursor's first word, or with the first sound that can be heard
+            _measure(turn, "playback", "sound", turn._course.heard_s)
+            _measure(turn, "response", "last_voice", turn._course.heard_s)
 
     def _set_piece(self, turn: Turn, index: int, text: str) -> None:
         turn._pieces[index] = text

@@ -1,9 +1,11 @@
-"""What every test may rely on: the local models are there before a test that loads them runs."""
+"""What every test may rely on: the local models are there before a test that loads them runs, and no waterfall is wrong."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
+import parts_sum
 import pytest
 
 from patter_nb.downloads import ensure_local_models
@@ -14,6 +16,24 @@ for _key in KEYS:
 
 collect_ignore_glob = ["*conftest.py"]
 """There are several, and none holds a doctest."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def all_turns_kept() -> Iterator[None]:
+    """Every session's turns are kept until the end of its test."""
+    with pytest.MonkeyPatch.context() as patch:
+        parts_sum.keep_all(patch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def parts_sum_to_the_gap(all_turns_kept: None) -> Iterator[None]:
+    """Whatever a test is about: of every turn that came about in it the waterfall's parts sum to the gap."""
+    parts_sum.made.clear()
+    yield
+    for turns in parts_sum.made:
+        parts_sum.check_all(turns)
+    parts_sum.made.clear()
 
 
 @pytest.fixture(scope="session")

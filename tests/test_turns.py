@@ -74,7 +74,7 @@ SPOKEN: list[tuple[float, int | None, Body]] = [
     (12.3, 1, AudioSent(0, 0, 1600)),
     (12.4, 1, AudioSent(0, 1600, 3200)),
     (12.4, 1, TurnEnded("completed")),
-    (12.5, 1, PlaybackStarted(0)),
+    (12.5, 1, PlaybackStarted(0, 0.0)),
     (13.0, 1, TurnHeard("Sunny!")),
 ]
 
@@ -205,7 +205,7 @@ def test_tools_that_run_on_while_the_voice_begins_are_counted_once() -> None:
         (11.1, 1, SentenceReady(1, 1, "Let me see. ")),
         (11.1, 1, ToolCalled("a", "look", "{}")),
         (11.4, 1, AudioSent(1, 0, 1600)),
-        (11.6, 1, PlaybackStarted(0)),
+        (11.6, 1, PlaybackStarted(0, 0.0)),
         (14.0, 1, ToolEnded("a", "look", "completed", "found")),
     ]
     (turn,) = fold(happened)
@@ -219,7 +219,7 @@ def test_tools_count_until_a_filler_sounds() -> None:
             *SPOKEN[:7],
             (11.3, 1, SentenceReady(0, 0, "One moment.", "filler")),
             (11.4, 1, AudioSent(0, 0, 1600)),
-            (11.5, 1, PlaybackStarted(0)),
+            (11.5, 1, PlaybackStarted(0, 0.0)),
             *SPOKEN[7:11],
             (12.1, 1, SentenceReady(1, 2, "Sunny.")),
             (12.3, 1, AudioSent(1, 1600, 3200)),
@@ -267,7 +267,7 @@ def test_a_typed_turn_after_a_spoken_one_borrows_nothing() -> None:
         (20.3, 2, text("Ho")),
         (20.3, 2, SentenceReady(0, 1, "Ho")),
         (20.5, 2, AudioSent(0, 0, 10)),
-        (20.6, 2, PlaybackStarted(0)),
+        (20.6, 2, PlaybackStarted(0, 0.0)),
     ]
     measured = {"llm_first_token": 200, "tts_first_audio": 200, "playback": 100}
     assert fold([*SPOKEN, *typed])[1].latency == pytest.approx(measured, abs=0.11)

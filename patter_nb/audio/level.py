@@ -8,7 +8,7 @@ import numpy as np
 
 from patter_nb.audio.frames import FRAME_MS, Pcm
 
-__all__ = ["SILENCE_DB", "NoiseFloor", "level_db"]
+__all__ = ["SILENCE_DB", "NoiseFloor", "level_db", "quiet_until"]
 
 SILENCE_DB = -96.0
 """The level of digital silence: half a quantisation step of PCM16."""
@@ -31,6 +31,20 @@ def level_db(pcm: Pcm) -> float:
     samples = pcm.astype(np.float32) / 32768.0
     power = float(np.dot(samples, samples)) / max(len(samples), 1)
     return round(max(SILENCE_DB, 10.0 * math.log10(power)), 1) if power > 0.0 else SILENCE_DB
+
+
+_AUDIBLE = 104
+"""50 dB below full scale: what a voice that was made, not recorded, has between its words is far below, its faintest consonants above."""
+
+
+def quiet_until(pcm: Pcm) -> int:
+    """How many samples of a voice come before the first that can be heard; all of them where none can.
+
+    >>> quiet_until(np.array([0, 3, -2, 900, 0], np.int16)), quiet_until(np.zeros(320, np.int16))
+    (3, 320)
+    """
+    audible = (pcm >= _AUDIBLE) | (pcm <= -_AUDIBLE)
+    return int(audible.argmax()) if audible.any() else len(pcm)
 
 
 class NoiseFloor:

@@ -20,6 +20,7 @@ class CaptureAxis:
 
     def __init__(self) -> None:
         self._sent = 0
+        self._captured = 0
         self._starts: list[int] = []
         self._offsets: list[int] = []
 
@@ -30,10 +31,21 @@ class CaptureAxis:
             self._starts.append(self._sent)
             self._offsets.append(offset)
         self._sent += FRAME_SAMPLES
+        self._captured = sample + FRAME_SAMPLES
 
     def added(self) -> None:
         """A frame is sent that nobody captured."""
         self._sent += FRAME_SAMPLES
+
+    def silence_ms(self, sample: int) -> float:
+        """How much sound was captured behind `sample`, in milliseconds.
+
+        >>> axis = CaptureAxis()
+        >>> axis.heard(32_000)
+        >>> axis.silence_ms(32_160)
+        10.0
+        """
+        return max(0, self._captured - sample) * 1000 / SAMPLE_RATE
 
     def sample(self, at_ms: float) -> int:
         """The sample that was captured at `at_ms` of what was sent."""

@@ -66,7 +66,8 @@ class EngineEvents:
             case VoiceBegan(at_ms):
                 self._door.feed(EngineVoice(True, self._axis.sample(at_ms)))
             case VoiceEnded(at_ms):
-                self._door.feed(EngineVoice(False, self._axis.sample(at_ms)))
+                sample = self._axis.sample(at_ms)
+                self._door.feed(EngineVoice(False, sample, self._axis.silence_ms(sample)))
             case Heard(text, is_final, item, used):
                 if used is not None:
                     self._door.feed(Booked(used))

@@ -41,7 +41,7 @@ class PlaybackQueue:
                 await self._hand_over(effect)
                 arrived = True
             if not arrived and isinstance(effect, Play):
-                self._door.feed(Played(effect.block.start + len(effect.block.pcm)))
+                self._door.feed(Played(effect.block.start + len(effect.block.pcm), None))
 
     async def _hand_over(self, effect: Effect) -> None:
         transport = self._door.transport

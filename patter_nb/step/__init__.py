@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from patter_nb.events import Dropped, ListenerChanged, PersonHungUp, SessionStarted, SessionStopped, StateChanged
+from patter_nb.events import Dropped, KernelBusy, ListenerChanged, PersonHungUp, SessionStarted, SessionStopped, StateChanged
 from patter_nb.pipeline.endpointing import Pausing
 from patter_nb.step import answering, breakpoints, calling, engaging, failing, hearing, speaking, swapping, timers
 from patter_nb.step.effects import Effect, Shutdown
@@ -25,6 +25,7 @@ from patter_nb.step.inputs import (
     EngineWords,
     Failure,
     FrameHeard,
+    HeldUp,
     Input,
     Judged,
     PauseAt,
@@ -164,6 +165,8 @@ def _react(s: Scene, given: Input) -> None:  # noqa: C901, PLR0912, PLR0915  # o
             _failed(s, given)
         case Booked(body, turn):
             s.log(body, turn=turn)
+        case HeldUp(ms):
+            s.log(KernelBusy(ms))
         case Due():
             timers.fire(s, given)
         case Start():

@@ -48,7 +48,7 @@ def voice(s: Scene, given: EngineVoice) -> None:
             answering.interrupt(s)
         s.change(utterance=Gathering())
     elif isinstance(s.state.utterance, Gathering):
-        s.log(SpeechStopped(given.sample, 0.0))
+        s.log(SpeechStopped(given.sample, given.silence_ms))
         s.change(utterance=Closing(s.state.utterance.words, 1, 0.0, s.now_ms))
 
 

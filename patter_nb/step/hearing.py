@@ -9,6 +9,7 @@ from patter_nb.errors import PatterError
 from patter_nb.events import (
     Dropped,
     MicrophoneMuted,
+    SpeechEnded,
     SpeechStarted,
     SpeechStopped,
     StageFailed,
@@ -20,6 +21,7 @@ from patter_nb.events import (
     TurnStarted,
     UtteranceDropped,
 )
+from patter_nb.llm.base import name_of
 from patter_nb.pipeline.endpointing import Closed, Onset, Pausing, Voiced, close, hear, is_judged, reopen, silence_ms
 from patter_nb.pipeline.overheard import words_of
 from patter_nb.pipeline.sentences import speakable
@@ -55,10 +57,12 @@ def frame_heard(s: Scene, given: FrameHeard) -> None:
             _speech_started(s, since, given.late_ms)
         case "paused":
             assert isinstance(ear, Pausing)
-            s.log(SpeechStopped(ear.last, silence_ms(ear, (given.number + 1) * FRAME_SAMPLES)))
+            s.log(SpeechStopped(ear.last, silence_ms(ear, (given.number + 1) * FRAME_SAMPLES), given.late_ms))
             _finalize(s)
         case "ended":
-            _close(s)
+            assert isinstance(before, Pausing)
+            judge = None if taking.detector is None else name_of(taking.detector)[0]
+            _close(s, SpeechEnded(before.last, silence_ms(before, (given.number + 1) * FRAME_SAMPLES), given.late_ms, judge))
     if taking.detector is not None and isinstance(ear, Pausing) and is_judged(ear, (given.number + 1) * FRAME_SAMPLES):
         s.do(JudgeTurn(ear.since, ear.last))
 
@@ -98,9 +102,10 @@ def _finalize_rest(s: Scene) -> None:
         _finalize(s)
 
 
-def _close(s: Scene) -> None:
+def _close(s: Scene, ended: SpeechEnded) -> None:
     if isinstance(s.state.utterance, Gathering):
         said = s.state.utterance
+        s.log(ended)
         s.do(StopListening())
         s.change(utterance=Closing(said.words, said.asked, said.late_ms, s.now_ms, said.into, said.echoed))
         _complete(s)
@@ -114,7 +119,7 @@ def muted(s: Scene, given: Muted) -> None:
             s.do(EndSound())
         if isinstance(s.state.ear, (Voiced, Pausing)):
             _finalize_rest(s)
-            _close(s)
+            _close(s, SpeechEnded(s.state.ear.last, None))
         s.change(ear=close(s.state.ear, "muted"))
     else:
         s.change(ear=reopen(s.state.ear, "muted"))
@@ -224,5 +229,6 @@ def deaf(s: Scene, error: PatterError) -> None:
     s.log(StageFailed("vad", error))
     if isinstance(s.state.utterance, Gathering):
         _finalize(s)
-        _close(s)
+        ear = s.state.ear
+        _close(s, SpeechEnded(ear.last if isinstance(ear, (Voiced, Pausing)) else 0, None))
     s.change(ear=close(s.state.ear, "deaf"))

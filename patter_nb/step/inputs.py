@@ -130,10 +130,11 @@ class PieceSpoken:
 
 @dataclass(frozen=True, slots=True)
 class EngineVoice:
-    """The engine noticed that the person began to speak, or has finished, at `sample` of the person's sound."""
+    """The engine noticed that the person began to speak, or has finished, at `sample` of the person's sound, `silence_ms` ago."""
 
     began: bool
     sample: int
+    silence_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,13 @@ class Booked:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldUp:
+    """The session's loop was kept for `ms` by something else, until now."""
+
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """The session's earliest timer fell due."""
 
@@ -264,6 +272,7 @@ Input: TypeAlias = (
     | Resume
     | Failure
     | Booked
+    | HeldUp
     | Due
     | Stop
 )

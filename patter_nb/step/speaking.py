@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from patter_nb.audio.frames import Block
+from patter_nb.audio.level import quiet_until
 from patter_nb.events import (
     AudioSent,
     PlaybackEnded,
@@ -91,7 +92,7 @@ def audio_made(s: Scene, given: AudioMade) -> None:
     start, stop = voice.sent, voice.sent + len(given.pcm)
     if stop == start:
         return
-    s.log(AudioSent(given.index, start, stop))
+    s.log(AudioSent(given.index, start, stop, 0 if given.speech is not None else quiet_until(given.pcm)))
     s.do(Play(Block(given.pcm, start, given.speech)))
     before = s.answer.pieces[given.index].start
     _change_piece(s, given.index, start=start if before is None else before, stop=stop)
@@ -132,7 +133,8 @@ def played(s: Scene, given: Played) -> None:
         return
     s.change_voice(played=position, moved_ms=s.now_ms)
     if isinstance(voice.stance, Idle):
-        s.log(PlaybackStarted(voice.played))
+        moved_ms = (position - voice.played) * 1000 / s.state.rate
+        s.log(PlaybackStarted(voice.played, None if given.ago_ms is None else round(given.ago_ms + moved_ms, 3)))
         s.change_voice(stance=Playing())
         if isinstance(s.state.utterance, Gathering) and not s.state.agent.turn_taking.half_duplex:
             hold(s)
@@ -150,7 +152,7 @@ def assume_heard(s: Scene) -> None:
     """The sound should have ended by now, and no cursor tells; whoever still has it need not keep it."""
     if s.state.voice.played < s.state.voice.sent:
         s.do(FlushPlayback())
-    played(s, Played(s.state.voice.sent))
+    played(s, Played(s.state.voice.sent, None))
 
 
 def fall_silent(s: Scene) -> None:

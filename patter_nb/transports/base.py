@@ -23,9 +23,13 @@ class Typed:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """Playback has reached `position` on the output axis (samples before it were heard, unless they had been flushed)."""
+    """Playback has reached `position` on the output axis (samples before it were heard, unless they had been flushed).
+
+    `ago_ms` is how long ago, when this is handed over, the sample there sounded (0: it does so now; below: it will). None: nobody knows.
+    """
 
     position: int
+    ago_ms: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,7 @@ def weather(number: int = 1, at: float = 1.0) -> list[Told]:
         asked(number, at + 0.88, words, round=2),
         *chunks(number, at + 1.0, WEATHER_WORDS, round=2),
         *said(number, at + 1.2, "It's eighteen degrees and sunny in Paris. ", "Your timer is running for ten minutes."),
-        (at + 1.32, number, PlaybackStarted(0)),
+        (at + 1.32, number, PlaybackStarted(0, 0.0)),
         (at + 2.0, number, TurnEnded("completed")),
         (at + 3.42, number, PlaybackEnded(int(2.1 * RATE), 9000)),
         (at + 3.42, number, TurnHeard("It's eighteen degrees and sunny in Paris. Your timer", True)),

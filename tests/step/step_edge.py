@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import parts_sum
 from history_rules import faults, request_faults
 
 from patter_nb.agent import Agent, Filler
@@ -21,6 +22,7 @@ from patter_nb.errors import PatterError
 from patter_nb.events import (
     AudioSent,
     Body,
+    Event,
     InputChecked,
     PreemptiveDropped,
     PreemptiveStarted,
@@ -58,6 +60,7 @@ from patter_nb.step.inputs import (
 )
 from patter_nb.stt.base import Transcript
 from patter_nb.transports.base import Played
+from patter_nb.turns import Turns
 from patter_nb.vad.energy import EnergyVAD
 
 RATE = 16_000
@@ -178,6 +181,7 @@ class Edge:
         self.plays = plays
         self.events: list[tuple[int | None, Body]] = []
         self.effects: list[fx.Effect] = []
+        self.folded = Turns()
         self.turns: dict[int, Witnessed] = {}
         self.open_calls: dict[tuple[int, str], str] = {}
         self.ended_calls: Counter[tuple[int, str]] = Counter()
@@ -206,6 +210,10 @@ class Edge:
         for happened in stepped.events:
             self.events.append((happened.turn, happened.body))
             self._witness(happened.turn, happened.body)
+            seq = len(self.events)
+            self.folded.fold(Event(seq, self.now_ms, self.now_ms / 1000, happened.epoch, happened.turn, happened.body))
+        if stepped.events:
+            parts_sum.check_all(self.folded[-2:])
         self._check()
         return [happened.body for happened in stepped.events]
 

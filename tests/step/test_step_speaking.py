@@ -152,7 +152,7 @@ class TestHeard:
         edge.play()
         words = [body.state for body in edge.bodies(StateChanged) if isinstance(body, StateChanged)]
         assert words == ["ready", "thinking", "calling", "speaking", "calling"], "nothing sounds while the tool runs"
-        assert edge.bodies(PlaybackStarted, PlaybackEnded) == [PlaybackStarted(0), PlaybackEnded(edge.playable)]
+        assert edge.bodies(PlaybackStarted, PlaybackEnded) == [PlaybackStarted(0, 20.0), PlaybackEnded(edge.playable)]
 
     def test_a_cursor_that_nobody_reports_does_not_hold_the_session_up(self) -> None:
         edge = Edge(agent())

@@ -43,6 +43,9 @@ __all__ = ["OpenAIRealtime"]
 
 RATE: Final = 24_000
 _FORMAT: Final = {"type": "audio/pcm", "rate": RATE}
+_VENDORS_SILENCE_MS: Final = 500
+"""What server_vad waits for where it is not told; the end of speech that it tells of lies behind it (the reference of
+input_audio_buffer.speech_stopped: audio_end_ms "includes the min_silence_duration_ms configured in the Session")."""
 _SERVER_VAD: Final = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 300}
 _PASSING: Final = frozenset(("response_cancel_not_active", "item_truncate_invalid_item_id", "session_expired"))
 """Errors of what came too late (an answer that had ended when it was given up, sound that had been heard by then), and of a conversation
@@ -107,6 +110,8 @@ class OpenAIRealtime(SocketEngine):
         self.voice = voice
         self._base_url = base_url.rstrip("/")
         self._turn_detection = dict(turn_detection or _SERVER_VAD)
+        waits = _VENDORS_SILENCE_MS if self._turn_detection.get("type") == "server_vad" else 0
+        self._silence_ms = float(self._turn_detection.get("silence_duration_ms", waits))
         self._noise_reduction = noise_reduction
         self._transcription = {"model": transcription_model} | ({"language": transcription_language} if transcription_language else {})
         self._reasoning = {} if reasoning_effort is None else {"reasoning": {"effort": reasoning_effort}}
@@ -246,14 +251,16 @@ class OpenAIRealtime(SocketEngine):
             case "speech_stopped":
                 self._speaking = False
                 self._said_item = str(message.get("item_id") or "")
-                return (VoiceEnded(float(message.get("audio_end_ms") or 0)),)
+                return (VoiceEnded(max(0.0, float(message.get("audio_end_ms") or 0) - self._silence_ms)),)
             case "delta":
-                self._partial += str(message.get("delta") or "")
-                return (Heard(self._partial, is_final=False),)
+                item = str(message.get("item_id") or "")
+                self._partials[item] = self._partials.get(item, "") + str(message.get("delta") or "")
+                return (Heard(self._partials[item], is_final=False, item=item),)
             case "completed" | "failed":
-                self._partial, text = "", str(message.get("transcript") or "").strip()
+                item, text = str(message.get("item_id") or ""), str(message.get("transcript") or "").strip()
+                self._partials.pop(item, None)
                 used = self._transcribed(message.get("usage") or {}) if kind.endswith("completed") else None
-                return (Heard(text, is_final=True, item=str(message.get("item_id") or ""), used=used),)
+                return (Heard(text, is_final=True, item=item, used=used),)
         return ()
 
     def _of_answer(self, kind: str, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
