@@ -253,14 +253,12 @@ class OpenAIRealtime(SocketEngine):
                 self._said_item = str(message.get("item_id") or "")
                 return (VoiceEnded(max(0.0, float(message.get("audio_end_ms") or 0) - self._silence_ms)),)
             case "delta":
-                item = str(message.get("item_id") or "")
-                self._partials[item] = self._partials.get(item, "") + str(message.get("delta") or "")
-                return (Heard(self._partials[item], is_final=False, item=item),)
+                self._partial += str(message.get("delta") or "")
+                return (Heard(self._partial, is_final=False),)
             case "completed" | "failed":
-                item, text = str(message.get("item_id") or ""), str(message.get("transcript") or "").strip()
-                self._partials.pop(item, None)
+                self._partial, text = "", str(message.get("transcript") or "").strip()
                 used = self._transcribed(message.get("usage") or {}) if kind.endswith("completed") else None
-                return (Heard(text, is_final=True, item=item, used=used),)
+                return (Heard(text, is_final=True, item=str(message.get("item_id") or ""), used=used),)
         return ()
 
     def _of_answer(self, kind: str, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
