@@ -20,7 +20,7 @@ from patter_nb.testing.wire import Usage
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 CELLS = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-TYPED, SCRIPTED, VENDORS, TAKING = CELLS
+TYPED, SCRIPTED, TESTED, VENDORS, TAKING = CELLS
 LINKS = re.findall(r"\]\(((?!https?:)[^)#]+)", README)
 
 
@@ -51,7 +51,12 @@ async def test_the_second_example_needs_no_extra() -> None:
     assert await run(SCRIPTED) == promised(SCRIPTED)
 
 
-async def test_the_third_example_changes_the_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_third_example_calls_the_agent_of_the_second() -> None:
+    assert promised(TESTED)
+    assert await run(SCRIPTED + TESTED) == promised(SCRIPTED) + promised(TESTED)
+
+
+async def test_the_fourth_example_changes_the_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
     assert promised(VENDORS)
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
         monkeypatch.setenv(name, "test-key")
@@ -61,7 +66,7 @@ async def test_the_third_example_changes_the_vendor(monkeypatch: pytest.MonkeyPa
         assert await run(VENDORS) == promised(VENDORS)
 
 
-async def test_the_fourth_example_makes_an_agent() -> None:
+async def test_the_fifth_example_makes_an_agent() -> None:
     assert promised(TAKING)
     assert await run(TAKING) == promised(TAKING)
 

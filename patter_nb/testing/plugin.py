@@ -37,7 +37,8 @@ def patter_session(request: pytest.FixtureRequest) -> PatterSession:
     """
     from patter_nb.testing.served import PatterSession
 
-    served = request.node.stash[_SERVED] = PatterSession(request.node.name)
+    is_async = inspect.iscoroutinefunction(request.function)
+    served = request.node.stash[_SERVED] = PatterSession(request.node.name, is_async=is_async)
     return served
 
 
@@ -53,6 +54,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    __tracebackhide__ = True
     served = item.stash.get(_SERVED, None)
     if served is None or not isinstance(item, pytest.Function):
         return (yield)

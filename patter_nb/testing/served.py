@@ -7,12 +7,14 @@ from contextlib import AsyncExitStack
 from functools import wraps
 from typing import Any
 
+import pytest
+
 from patter_nb.agent import Agent
 from patter_nb.clock import Clock
 from patter_nb.errors import PatterConfigError
 from patter_nb.patter import Patter
 from patter_nb.session import Session
-from patter_nb.testing.phone import text_only
+from patter_nb.testing.phone import Typed, text_only
 from patter_nb.testing.scripted import Scripted
 from patter_nb.transports.base import Transport
 from patter_nb.transports.keyboard import KeyboardTransport
@@ -21,28 +23,29 @@ from patter_nb.transports.keyboard import KeyboardTransport
 class PatterSession:
     """Serves agents to a test: `session = await patter_session(agent)`. `sessions` are those that were served, in order."""
 
-    def __init__(self, test: str) -> None:
+    def __init__(self, test: str, *, is_async: bool) -> None:
         self._test = test
-        self._running = False
+        self._is_async = is_async
         self._doubles: list[Scripted] = []
         self.sessions: list[Session] = []
 
     async def __call__(self, agent: Agent, *, clock: Clock | None = None, transport: Transport | None = None, **parts: Any) -> Session:
         """A live session of `agent` with these `parts` in place of its own, `llm=ScriptedLLM([...])` say.
 
-        It is typed to: without a `transport` the agent's ears and voice rest, and with `llm=` its engine does. Raises `TypeError` for an
-        unknown part, and `PatterConfigError` for what cannot be served.
+        It is typed to: without a `transport` the agent's ears and voice rest, and with `llm=` its engine does; its greeting is over.
+        Raises `TypeError` for an unknown part, and `PatterConfigError` for what cannot be served.
         """
-        if not self._running:
+        if not self._is_async:
             raise PatterConfigError("patter_session serves agents to async tests.", hint="Write async def test_...(patter_session).")
         if parts.get("llm") is not None:
             parts = {"engine": None, **parts}
-        if transport is None:
-            agent, transport = text_only(agent), KeyboardTransport(clock)
-        agent = agent.replace(**parts)
-        session = await Patter().serve(agent, transport=transport, name=f"{self._test} {len(self.sessions) + 1}")
+        agent = (agent if transport is not None else text_only(agent)).replace(**parts)
+        carrier = transport if transport is not None else KeyboardTransport(clock)
+        session = await Patter().serve(agent, transport=carrier, name=f"{self._test} {len(self.sessions) + 1}")
         self.sessions.append(session)
         self._keep(agent)
+        if transport is None:
+            await Typed(session).greeting()
         return session
 
     def around(self, test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
@@ -51,14 +54,15 @@ class PatterSession:
         @wraps(test)
         async def run(*arguments: Any, **named: Any) -> None:
             __tracebackhide__ = True
-            self._running = True
             try:
                 await test(*arguments, **named)
             finally:
-                self._running = False
                 await self._stop()
-            for double in self._doubles:
-                double.verify()
+            try:
+                for double in self._doubles:
+                    double.verify()
+            except AssertionError as error:
+                pytest.fail(str(error), pytrace=False)  # the place that it was found at tells nothing
 
         return run
 
