@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from typing import Any, ClassVar, Literal, Self, TypeAlias
@@ -54,6 +54,11 @@ class Cost:
         """Whether nobody knows what it costs."""
         return self.cost is None
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
+        from patter_nb.display import mimebundle
+
+        return mimebundle(self)
+
 
 _TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
@@ -65,8 +70,8 @@ class Costs(Rows[Cost, Cost]):
     """
 
     __slots__ = ()
-    COLUMNS: ClassVar[tuple[str, ...]] = (*(field.name for field in fields(Cost)), "unpriced")
-    WHOLE: ClassVar[frozenset[str]] = frozenset(("turn", "uses", *_TOKENS, "characters"))
+    _COLUMNS: ClassVar[tuple[str, ...]] = (*(field.name for field in fields(Cost)), "unpriced")
+    _WHOLE: ClassVar[frozenset[str]] = frozenset(("turn", "uses", *_TOKENS, "characters"))
 
     @classmethod
     def of(cls, uses: Iterable[Use]) -> Self:

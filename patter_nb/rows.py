@@ -21,11 +21,11 @@ Item = TypeVar("Item")
 
 
 class Tabular:
-    """Whatever is a table: `to_dicts` gives its rows, each with all of `COLUMNS`; those of `WHOLE` hold whole numbers, or None."""
+    """Whatever is a table: `to_dicts` gives its rows, each with all of `_COLUMNS`; those of `_WHOLE` hold whole numbers, or None."""
 
     __slots__ = ()
-    COLUMNS: ClassVar[tuple[str, ...]] = ()
-    WHOLE: ClassVar[frozenset[str]] = frozenset()
+    _COLUMNS: ClassVar[tuple[str, ...]] = ()
+    _WHOLE: ClassVar[frozenset[str]] = frozenset()
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """A dict for each row; money is `Decimal`, what is not known None."""
@@ -38,8 +38,8 @@ class Tabular:
         except ImportError as error:
             raise MissingExtra("lab", error.name or "pandas", f"{type(self).__name__}.to_pandas()") from error
         rows = [{name: _number(value) for name, value in row.items()} for row in self.to_dicts()]
-        frame = pandas.DataFrame(rows, columns=list(self.COLUMNS))
-        return frame.astype({name: "Int64" for name in self.COLUMNS if name in self.WHOLE})
+        frame = pandas.DataFrame(rows, columns=list(self._COLUMNS))
+        return frame.astype({name: "Int64" for name in self._COLUMNS if name in self._WHOLE})
 
 
 def _number(value: Any) -> Any:
@@ -63,7 +63,7 @@ class Rows(Tabular, Sequence[Item], Generic[Entry, Item]):
         raise NotImplementedError
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        empty = dict.fromkeys(self.COLUMNS)
+        empty = dict.fromkeys(self._COLUMNS)
         return [{**empty, **self._row(entry)} for entry in self._entries]
 
     @overload

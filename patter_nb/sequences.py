@@ -19,8 +19,8 @@ class Chunks(Rows[Event, LLMChunk]):
     """What language models sent, in order. As a table also `turn`, `round`, and `wall_s`, seconds from the session's start."""
 
     __slots__ = ()
-    COLUMNS: ClassVar[tuple[str, ...]] = ("turn", "round", "wall_s", *(field.name for field in fields(LLMChunk)))
-    WHOLE: ClassVar[frozenset[str]] = frozenset(("turn", "round", "index", *_TOKENS))
+    _COLUMNS: ClassVar[tuple[str, ...]] = ("turn", "round", "wall_s", *(field.name for field in fields(LLMChunk)))
+    _WHOLE: ClassVar[frozenset[str]] = frozenset(("turn", "round", "index", *_TOKENS))
 
     def _item(self, entry: Event) -> LLMChunk:
         assert isinstance(entry.body, LLMChunked)
@@ -35,8 +35,8 @@ class ToolCalls(Rows[tuple[int, ToolCall], ToolCall]):
     """Tool calls, in order. As a table also `turn`."""
 
     __slots__ = ()
-    COLUMNS: ClassVar[tuple[str, ...]] = ("turn", *(field.name for field in fields(ToolCall)))
-    WHOLE: ClassVar[frozenset[str]] = frozenset(("turn",))
+    _COLUMNS: ClassVar[tuple[str, ...]] = ("turn", *(field.name for field in fields(ToolCall)))
+    _WHOLE: ClassVar[frozenset[str]] = frozenset(("turn",))
 
     def _item(self, entry: tuple[int, ToolCall]) -> ToolCall:
         return entry[1]
@@ -53,11 +53,11 @@ class Requests(Rows[tuple[LLMRequest, bool], LLMRequest]):
     """
 
     __slots__ = ()
-    COLUMNS: ClassVar[tuple[str, ...]] = (
+    _COLUMNS: ClassVar[tuple[str, ...]] = (
         *("turn", "round", "stage", "provider", "model", "wasted", "finish_reason", *_TOKENS, "cached", "estimated", "cost"),
         *("first_chunk_ms", "total_ms", "attempts", "sent", "plain", "saved", "status", "first_byte_ms", "request_id"),
     )
-    WHOLE: ClassVar[frozenset[str]] = frozenset(("turn", "round", *_TOKENS, "attempts", "sent", "plain", "saved", "status"))
+    _WHOLE: ClassVar[frozenset[str]] = frozenset(("turn", "round", *_TOKENS, "attempts", "sent", "plain", "saved", "status"))
 
     def _item(self, entry: tuple[LLMRequest, bool]) -> LLMRequest:
         return entry[0]

@@ -35,6 +35,7 @@ from patter_nb.llm.on_message import OnMessage, OnMessageLLM
 from patter_nb.log import Audio, Log
 from patter_nb.own_loop import run_in_loop
 from patter_nb.pricing import Prices
+from patter_nb.reading import reading
 from patter_nb.sequences import Chunks, Requests, ToolCalls
 from patter_nb.step.inputs import Failure, PauseAt, Resume, Say, Stop, Swap
 from patter_nb.tools.tool import Tool, tool
@@ -51,6 +52,7 @@ _sessions: WeakSet[Session] = WeakSet()
 """Every session made here and still kept, so that two live ones do not share ears."""
 
 
+_MACHINERY = frozenset(("adopt", "face", "in_loop", "loop", "on_closed", "start", "take"))
 _OWN = ("name", "turns", "transport", "face")
 
 
@@ -85,32 +87,36 @@ class Session:
             raise AttributeError(f"A session has no {name!r} to set." + (f" Did you mean {near[0]}?" if near else ""))
         object.__setattr__(self, name, value)
 
-    @property
+    def __dir__(self) -> list[str]:
+        """Without what only the machinery around a session calls."""
+        return [name for name in object.__dir__(self) if name not in _MACHINERY]
+
+    @reading
     def agent(self) -> Agent:
         """The agent as it is, or as it will be from the next turn on."""
         return self._conductor.state.next_agent or self._conductor.state.agent
 
-    @property
+    @reading
     def state(self) -> SessionState:
         """One word: starting, ready, listening, thinking, calling, speaking, paused or stopped."""
         return self._conductor.state.word
 
-    @property
+    @reading
     def events(self) -> Log:
         """The log: everything that happened, in order."""
         return self._conductor.log
 
-    @property
+    @reading
     def chunks(self) -> Chunks:
         """Every chunk that a language model sent."""
         return Chunks(self.events.of(LLMChunked))
 
-    @property
+    @reading
     def tool_calls(self) -> ToolCalls:
         """Every tool call of every turn."""
         return ToolCalls((turn.id, call) for turn in self.turns for call in turn.tool_calls)
 
-    @property
+    @reading
     def requests(self) -> Requests:
         """Every request of every turn to a language model or an engine; those of answers that were begun early and dropped come first.
 
@@ -123,12 +129,17 @@ class Session:
         """What was used and what it costs, by turn, stage and model: `costs().total`, `.by("provider")`, `.unpriced`, `.wasted`."""
         return self.turns.costs()
 
-    @property
+    @reading
     def audio(self) -> Audio:
         """The sound beside the log: `.heard` of the person at 16 kHz, `.spoken` of the agent on the output axis, both int16."""
         return Audio(self.events.heard, self.events.spoken)
 
     @property
+    def timeline(self) -> Timeline:
+        """Both sounds and all that happened on one axis of time. In a notebook `view("timeline")` is the same, live."""
+        return self._timeline
+
+    @reading
     def history(self) -> tuple[Message, ...]:
         """The conversation as the next turn's model will see it: OpenAI-shaped, without the system prompt."""
         return self._conductor.state.history

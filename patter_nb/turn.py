@@ -15,6 +15,7 @@ from patter_nb.events import SpeechUsed, TurnStatus
 from patter_nb.llm.base import CHARS_A_TOKEN, ChunkType, LLMChunk, Message
 from patter_nb.llm.wire.attempt import Answered, Attempt, Sent
 from patter_nb.pricing import Prices
+from patter_nb.reading import reading
 from patter_nb.stt.base import Word
 from patter_nb.waterfall import Waterfall, waterfall_of
 
@@ -81,7 +82,7 @@ class LLMRequest:
         came = f"{len(self.chunks)} chunks, {self.finish_reason or 'not finished'}"
         return f"<LLMRequest of turn {self.turn}, round {self.round}: {' '.join(filter(None, self.answered_by))}, {came}>"
 
-    def take(self, chunk: LLMChunk, now_s: float) -> None:
+    def _take(self, chunk: LLMChunk, now_s: float) -> None:
         """One more chunk has come."""
         self.chunks.append(chunk)
         if self._asked_s is not None and chunk.type != "usage":
@@ -91,12 +92,12 @@ class LLMRequest:
             elif self.first_chunk_ms is None:
                 self.first_chunk_ms = since_ms
 
-    @property
+    @reading
     def sent(self) -> Sent | None:
         """What the vendor was sent in the end: address, headers and its own JSON (`sent.body`); None where nothing went over a wire."""
         return self.attempts[-1].sent if self.attempts else None
 
-    @property
+    @reading
     def answered(self) -> Answered | None:
         """What the vendor answered in the end: status, headers, and its events as they came (`answered.events`); None for no answer."""
         return self.attempts[-1].answered if self.attempts else None
@@ -132,7 +133,7 @@ class LLMRequest:
         """What it costs, and whose it is."""
         return Charge(self.stage, *self.answered_by, self.cost)
 
-    @property
+    @reading
     def usage(self) -> LLMChunk | None:
         """The chunk that counts its tokens, once it has come."""
         return self._last("usage")
@@ -228,12 +229,12 @@ class Turn:
         """The model that answered; the last of them, as with `provider`."""
         return self.requests[-1].answered_by[1] if self.requests else None
 
-    @property
+    @reading
     def chunks(self) -> list[LLMChunk]:
         """Every chunk of every request, in order."""
         return [chunk for request in self.requests for chunk in request.chunks]
 
-    @property
+    @reading
     def usage(self) -> dict[str, int | float]:
         """Tokens of all requests of the turn: input, output, and what else was told; where they were used, the seconds of sound that were
         sent to speech to text, stt_seconds, and the characters that were sent to the voice, tts_characters.
@@ -246,7 +247,7 @@ class Turn:
                 total["tts_characters"] = total.get("tts_characters", 0) + used.characters
         return total
 
-    @property
+    @reading
     def wasted(self) -> dict[str, int]:
         """Tokens of the requests that were thrown away, which `usage` is without and `cost` is not. Where a stream was cut off before it
         told them, they are estimated.
@@ -258,7 +259,7 @@ class Turn:
         """Each use of a provider."""
         return [*(charge for _, charge in self.speech), *(request.charge for request in (*self.requests, *self.thrown_away))]
 
-    @property
+    @reading
     def costs(self) -> dict[str, Decimal | None]:
         """USD of each stage that was used: "stt", "llm" or "engine", "tts"; zero for what runs here, None where a price is not known."""
         return costs_by_stage(self.charges)

@@ -57,12 +57,12 @@ class Turns(Tabular, Sequence[Turn]):
     A slice is the turns there are now; it grows no more. As a table each turn is a row: latencies in ms, cost in USD by stage.
     """
 
-    COLUMNS: ClassVar[tuple[str, ...]] = (
+    _COLUMNS: ClassVar[tuple[str, ...]] = (
         *("turn", "source", "status", "user_text", "agent_text", "heard_text", "heard_ms", "provider", "model"),
         *("requests", "tool_calls", "chunks", *USED, "wasted_tokens", *(f"{name}_ms" for name in LATENCIES)),
         *(*(f"cost_{stage}" for stage in STAGES), "cost", "unpriced", "error"),
     )
-    WHOLE: ClassVar[frozenset[str]] = frozenset(("turn", "requests", "tool_calls", "chunks", *TOKENS, "tts_characters", "wasted_tokens"))
+    _WHOLE: ClassVar[frozenset[str]] = frozenset(("turn", "requests", "tool_calls", "chunks", *TOKENS, "tts_characters", "wasted_tokens"))
 
     def __init__(self, prices: Prices | None = None, attempts: Sequence[Attempt] = ()) -> None:
         self._prices = Prices() if prices is None else prices
@@ -229,7 +229,7 @@ class Turns(Tabular, Sequence[Turn]):
                 if body.piece is None and (body.stage == "llm" or turn.source != "speech"):  # who speaks to an engine asks it by no request
                     turn._marks.setdefault("asked", now)
             case LLMChunked(chunk=chunk):
-                _request_of(turn, body).take(chunk, now)
+                _request_of(turn, body)._take(chunk, now)
                 if chunk.type in ("text", "reasoning", "tool_call"):
                     _measure(turn, "llm_first_token", "asked", now)
             case ToolCalled(id, name, arguments):
@@ -316,7 +316,7 @@ class Turns(Tabular, Sequence[Turn]):
         return f"<Turns: {len(self)}>"
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        empty = dict.fromkeys(self.COLUMNS)
+        empty = dict.fromkeys(self._COLUMNS)
         return [{**empty, **_row(turn)} for turn in self]
 
     def by_id(self, id: int) -> Turn:

@@ -11,11 +11,15 @@ from typing import Any
 
 from patter_nb.agent import Agent
 from patter_nb.audio.tracks import PcmTrack
+from patter_nb.costs import Cost, Costs
 from patter_nb.display.agent import agent_page, agent_text, provider_page, provider_text, role_of
+from patter_nb.display.costs import cost_page, cost_text, costs_page, costs_text
 from patter_nb.display.error import error_card, error_text
 from patter_nb.display.log import chunk_page, chunk_text, event_page, event_text, log_page, log_text
 from patter_nb.display.markup import Html
 from patter_nb.display.report import report_page, report_text
+from patter_nb.display.request import request_page, request_text, requests_page, requests_text
+from patter_nb.display.rows import calls_page, calls_text, chunks_page, chunks_text
 from patter_nb.display.session import session_page, session_text
 from patter_nb.display.sound import audio_page, audio_text, track_page, track_text
 from patter_nb.display.style import page
@@ -26,6 +30,7 @@ from patter_nb.errors import PatterError
 from patter_nb.events import Event
 from patter_nb.llm.base import LLMChunk
 from patter_nb.log import Audio, Log
+from patter_nb.sequences import Chunks, Requests, ToolCalls
 from patter_nb.session import Session
 from patter_nb.tools.tool import Tool
 from patter_nb.turn import ToolCall, Turn
@@ -39,10 +44,16 @@ _VIEWS: Mapping[type, tuple[Callable[[Any], str], Callable[[Any], Html]]] = {
     Turn: (turn_text, turn_page),
     Turns: (turns_text, turns_list),
     ToolCall: (call_text, call_card),
+    ToolCalls: (calls_text, calls_page),
+    LLMRequest: (request_text, request_page),
+    Requests: (requests_text, requests_page),
+    Cost: (cost_text, cost_page),
+    Costs: (costs_text, costs_page),
     Tool: (tool_text, tool_page),
     Event: (event_text, event_page),
     Log: (log_text, log_page),
     LLMChunk: (chunk_text, chunk_page),
+    Chunks: (chunks_text, chunks_page),
     PatterError: (error_text, error_card),
     PcmTrack: (track_text, track_page),
     Audio: (audio_text, audio_page),

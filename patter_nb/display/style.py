@@ -66,7 +66,7 @@ color:inherit}
 .pnb .pnb-key{display:flex;flex-wrap:wrap;gap:0 14px;font-size:12px}
 .pnb .pnb-key li::before{content:"";display:inline-block;width:9px;height:9px;margin-right:5px;background:var(--c)}
 .pnb .pnb-chunks i{letter-spacing:-1ch;color:transparent;border-left:1px solid var(--ghost)}
-.pnb.pnb table{border-collapse:collapse;border:0;margin:4px 0}
+.pnb.pnb table{border-collapse:collapse;border:0;color:inherit;margin:4px 0}
 .pnb.pnb tbody tr{background:none;line-height:1.5}
 .pnb.pnb :is(td,th){text-align:start;vertical-align:top;padding:1px 12px 1px 0;white-space:normal;border:0}
 .pnb.pnb :is(th,.pnb-num){white-space:nowrap;color:var(--dim)}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from patter_nb.llm.wire.sse import EventParser
+from patter_nb.reading import reading
 
 __all__ = ["ANSWER_ROOM", "Answered", "Attempt", "Sent"]
 
@@ -35,7 +36,7 @@ class Sent:
     plain_size: int
     _json: bytes | None = field(default=None, repr=False)
 
-    @property
+    @reading
     def body(self) -> Any:
         return None if self._json is None else json.loads(self._json)
 
@@ -77,7 +78,7 @@ class Answered:
         whole = b"".join(self._pieces)
         return whole if self._shown_by is None else bytes(self._shown_by.scrub(whole))
 
-    @property
+    @reading
     def events(self) -> list[Any] | None:
         """The events as Python objects, in the vendor's words, as far as they are kept; the one body of a refusal."""
         raw = self.raw
