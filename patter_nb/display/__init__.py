@@ -33,7 +33,7 @@ from patter_nb.log import Audio, Log
 from patter_nb.sequences import Chunks, Requests, ToolCalls
 from patter_nb.session import Session
 from patter_nb.tools.tool import Tool
-from patter_nb.turn import ToolCall, Turn
+from patter_nb.turn import LLMRequest, ToolCall, Turn
 from patter_nb.turns import Turns
 
 __all__ = ["mimebundle"]
