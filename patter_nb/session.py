@@ -134,11 +134,6 @@ class Session:
         """The sound beside the log: `.heard` of the person at 16 kHz, `.spoken` of the agent on the output axis, both int16."""
         return Audio(self.events.heard, self.events.spoken)
 
-    @property
-    def timeline(self) -> Timeline:
-        """Both sounds and all that happened on one axis of time. In a notebook `view("timeline")` is the same, live."""
-        return self._timeline
-
     @reading
     def history(self) -> tuple[Message, ...]:
         """The conversation as the next turn's model will see it: OpenAI-shaped, without the system prompt."""
