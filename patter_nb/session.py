@@ -6,11 +6,12 @@ import asyncio
 import difflib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from weakref import WeakSet
 
 from patter_nb.agent import PARTS, Agent, describe_change
 from patter_nb.breakpoints import GoingOn, PausedAt, paused_at, require_points
+from patter_nb.clock import epoch_ns
 from patter_nb.conductor import Conductor
 from patter_nb.costs import Costs
 from patter_nb.doctor import Report, examine
@@ -21,6 +22,7 @@ from patter_nb.events import (
     BreakpointHit,
     Event,
     LLMChunked,
+    SessionStarted,
     SessionState,
     SessionStopped,
     StageFailed,
@@ -43,6 +45,14 @@ from patter_nb.transports.base import Accept, Transport, TransportInput, Typed
 from patter_nb.turn import Turn
 from patter_nb.turns import Turns
 from patter_nb.vad import with_ears
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.trace import TracerProvider
+
+    from patter_nb.tracing import Spans
+    from patter_nb.tracing.exporting import Trace
 
 logger = logging.getLogger("patter_nb")
 
@@ -75,9 +85,12 @@ class Session:
         self._started = asyncio.Event()
         self.face: object = None
         """What shows the session live, once it is shown."""
+        self._began_ns = 0
+        self._traces: list[Trace] = []
         self.turns = Turns(prices, self._conductor.log.attempts)
         """All turns so far, folded from the log."""
         self._conductor.log.add_fold(self.turns.fold)
+        self._conductor.log.add_fold(self._note_beginning)
         self._conductor.log.subscribe(self._tell_unseen)
         _sessions.add(self)
 
@@ -164,6 +177,38 @@ class Session:
 
         return view(self, name)
 
+    def spans(self, *, capture_content: bool = False) -> Spans:
+        """The log as spans: the conversation, its turns, and in each what it took. Those that go on have no end yet. Sends nothing.
+
+        Names and attributes are OpenTelemetry's for generative AI; the package is not needed. What was said, and what tools were given and
+        gave back, is in them only with `capture_content=True`.
+        """
+        from patter_nb.tracing import spans
+
+        return spans(self.events, name=self.name, began_ns=self._began_ns, capture_content=capture_content)
+
+    def trace(self, target: SpanExporter | SpanProcessor | TracerProvider | None = None, *, capture_content: bool = False) -> Trace:
+        """Send the spans to OpenTelemetry from now on, each as it ends, and those that are over at once. Needs the extra `tracing`.
+
+        `target` is an exporter, which is served by a thread of its own, a span processor, or a tracer provider; None: the provider that is
+        set for the process. Without this call nothing is ever sent, whatever the environment says. The same target again is the same
+        trace. A failure of an exporter is logged, and is `trace.error`; the session goes on.
+
+        Raises `MissingExtra` without the package, `PatterConfigError` for what is no target, and where none is passed and none is set.
+        """
+        from patter_nb.tracing.exporting import target_of, trace
+
+        where = target_of(target)
+
+        def begin() -> Trace:
+            for made in self._traces:
+                if made.target is where:
+                    return made
+            self._traces.append(trace(self.events, self.name, self._began_ns, where, capture_content=capture_content))
+            return self._traces[-1]
+
+        return self.in_loop(begin)
+
     async def start(self) -> None:
         """Load what can be loaded and begin to hear; `serve` does this. Raises what fails at loading."""
         try:
@@ -175,6 +220,10 @@ class Session:
         """Where nothing shows the session, what fails in it is at least said."""
         if isinstance(event.body, StageFailed) and self.face is None:
             logger.warning("session %s: %s failed: %s", self.name, event.body.stage, event.body.error)
+
+    def _note_beginning(self, event: Event) -> None:
+        if isinstance(event.body, SessionStarted):
+            self._began_ns = epoch_ns()
 
     def on_closed(self, act: Callable[[], object]) -> None:
         """Call `act` once the session is closed."""

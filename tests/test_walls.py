@@ -35,7 +35,7 @@ DOES_IO = {
 HEAVY = {
     *JUPYTER,
     *("onnxruntime", "pydantic", "soxr", "xllamacpp", "moonshine_voice", "piper", "faster_whisper", "av"),
-    *("openai", "anthropic", "groq", "google.genai", "mcp", "starlette"),
+    *("openai", "anthropic", "groq", "google.genai", "mcp", "opentelemetry", "starlette"),
 }
 CHANCE_AND_TIME = {"random", "secrets", "time"}
 TELLS_TIME = {"asyncio.sleep", "asyncio.wait_for", "asyncio.timeout", "asyncio.timeout_at", "loop.call_later", "loop.call_at", "loop.time"}

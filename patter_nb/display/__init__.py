@@ -22,6 +22,7 @@ from patter_nb.display.request import request_page, request_text, requests_page,
 from patter_nb.display.rows import calls_page, calls_text, chunks_page, chunks_text
 from patter_nb.display.session import session_page, session_text
 from patter_nb.display.sound import audio_page, audio_text, track_page, track_text
+from patter_nb.display.spans import spans_page, spans_text
 from patter_nb.display.style import page
 from patter_nb.display.tools import call_card, call_text, tool_page, tool_text
 from patter_nb.display.turn import turn_page, turn_text, turns_list, turns_text
@@ -33,6 +34,7 @@ from patter_nb.log import Audio, Log
 from patter_nb.sequences import Chunks, Requests, ToolCalls
 from patter_nb.session import Session
 from patter_nb.tools.tool import Tool
+from patter_nb.tracing.span import Spans
 from patter_nb.turn import LLMRequest, ToolCall, Turn
 from patter_nb.turns import Turns
 
@@ -58,6 +60,7 @@ _VIEWS: Mapping[type, tuple[Callable[[Any], str], Callable[[Any], Html]]] = {
     PcmTrack: (track_text, track_page),
     Audio: (audio_text, audio_page),
     Report: (report_text, report_page),
+    Spans: (spans_text, spans_page),
 }
 """Each noun in words and as markup; a subclass shows itself as its base does."""
 
