@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 import aiohttp
 
+from patter_nb.clock import Clock, SystemClock
 from patter_nb.engines.base import EngineEvent
 from patter_nb.engines.closing import refusal_of_close
 from patter_nb.errors import (
@@ -118,6 +119,9 @@ class SocketEngine(ABC):
 
     def __init__(self, source: Source) -> None:
         self.source = source
+        self.clock: Clock = SystemClock()
+        """Tells how long a conversation has lasted. A test puts a `patter_nb.testing.Clock` here."""
+        self._opened_ms = 0.0
         self._socket: Socket | None = None
         self._agent: Agent | None = None
         self._left = False
@@ -148,6 +152,7 @@ class SocketEngine(ABC):
             self._socket = await self.connect()
         except HandshakeRefused as refused:
             raise self.error(refused.refusal, retry_after_s=refused.asked_wait_s) from None
+        self._opened_ms = self.clock.now_ms()
         if self._kept is None:  # a vendor's client connected
             self._kept = conversed(self.source.provider, self.source.model, None, {})
         try:
@@ -231,6 +236,11 @@ class SocketEngine(ABC):
     def idle(self) -> Iterable[EngineEvent]:
         """What it means that nothing came for `idle_s`."""
         return ()
+
+    @property
+    def age_s(self) -> float:
+        """How long this conversation has been open."""
+        return (self.clock.now_ms() - self._opened_ms) / 1000
 
     def is_spent(self) -> bool:
         """Whether the vendor is about to end this conversation, and nobody would notice now if it began anew."""

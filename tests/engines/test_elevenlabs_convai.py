@@ -6,17 +6,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from aiohttp import web
 from engine_person import LONG, Page, heard_all
 from local_web import serving
-from talking import until
+from talking import bodies, until
 
 from patter_nb.audio.resampling import resample
 from patter_nb.console.transport import ListenBy
+from patter_nb.engines.base import AnswerEnded, Heard, VoiceBegan, VoiceEnded
 from patter_nb.engines.elevenlabs import ElevenLabsConvAI
 from patter_nb.errors import AuthenticationError, MalformedStream, ModelNotFound, PatterConfigError
+from patter_nb.events import SpeechStarted, TranscriptFinal, TranscriptPartial
 from patter_nb.patter import Patter
 from patter_nb.session import Session
 from patter_nb.testing import Call
@@ -110,6 +113,36 @@ async def test_sound_of_before_an_interruption_is_dropped() -> None:
     assert page.sent - before == pytest.approx(24_000 * 0.06 * len("All right."), rel=0.05)
 
 
+async def test_words_are_shown_while_the_person_still_speaks() -> None:
+    async with ConvAIServer(["Yes."], hears=[Utterance(100, 1700, "Could you tell me")]) as server:
+        async with talking_with(server) as (session, page):
+            page.speak(1000)
+            await until(lambda: [body.text for body in bodies(session, TranscriptPartial)] == ["Could", "Could you"])
+            assert session.state == "listening"
+            assert len(bodies(session, SpeechStarted)) == 1
+            assert not bodies(session, TranscriptFinal)
+            page.speak(1000)
+            await heard_all(session, page)
+            assert [body.text for body in bodies(session, TranscriptFinal)] == ["Could you tell me"]
+            assert len(bodies(session, SpeechStarted)) == 1
+
+
+async def test_words_over_an_answer_interrupt_only_where_the_vendor_breaks_it_off() -> None:
+    tentative = {"type": "tentative_user_transcript", "tentative_user_transcription_event": {"user_transcript": "mhm", "event_id": 2}}
+    async with ConvAIServer() as server:
+        engine = ElevenLabsConvAI("test-key", agent_id="agent-1", base_url=server.url)
+        await engine.open(Patter().agent(engine=engine), ())
+        engine.take({"type": "agent_response", "agent_response_event": {"agent_response": "It is", "event_id": 1}})
+        assert [*engine.take(tentative)] == [Heard("mhm", is_final=False)]
+        interruption = engine.take({"type": "interruption", "interruption_event": {"event_id": 3}})
+        assert [type(event) for event in interruption] == [VoiceBegan, AnswerEnded]
+        assert [*engine.take(tentative)] == [Heard("mhm", is_final=False)]
+        heard = engine.take({"type": "user_transcript", "user_transcription_event": {"user_transcript": "mhm", "event_id": 4}})
+        assert [type(event) for event in heard] == [Heard, VoiceEnded]
+        assert [type(event) for event in engine.take(tentative)] == [VoiceBegan, Heard]
+        await engine.aclose()
+
+
 async def test_a_wrong_key_and_a_wrong_agent_are_told_before_the_session_is_live() -> None:
     async with ConvAIServer() as server:
         with pytest.raises(AuthenticationError, match="ELEVENLABS_API_KEY"):
@@ -161,8 +194,11 @@ async def test_the_server_is_taken_for_the_vendor_by_its_own_client() -> None:
     async def respond(text: str) -> None:
         told.append(text)
 
-    async with ConvAIServer(["Yes?"]) as server:
-        client = AsyncElevenLabs(api_key="test-key", base_url=server.url)
+    async with ConvAIServer(["Yes?"], max_duration_s=90) as server:
+        async with httpx.AsyncClient() as connections:
+            client = AsyncElevenLabs(api_key="test-key", base_url=server.url, httpx_client=connections)
+            settings = (await client.conversational_ai.agents.get("agent-1")).conversation_config.conversation
+        assert settings is not None and settings.max_duration_seconds == 90
         override = {"agent": {"first_message": "Welcome.", "prompt": {"prompt": "Be brief."}, "language": "en"}}
         config = ConversationInitiationData(conversation_config_override=override)
         conversation = AsyncConversation(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from patter_nb.engines.elevenlabs import ElevenLabsConvAI
 from patter_nb.engines.google import GeminiLive
 from patter_nb.engines.openai import OpenAIRealtime
 from patter_nb.errors import AuthenticationError, ConnectionFailed, MalformedStream
-from patter_nb.events import SpeechStarted, SpeechStopped, StageFailed, TranscriptFinal
+from patter_nb.events import SpeechStarted, SpeechStopped, StageFailed, TranscriptFinal, TranscriptPartial, TurnStarted
 from patter_nb.patter import Patter
 from patter_nb.session import Session
 from patter_nb.testing import Call, ScriptedLLM
@@ -36,15 +36,23 @@ class Row:
     engine: Callable[..., Engine]
     counts: bool = True
     """Whether the vendor tells what it charges for."""
+    by_words: Mapping[str, Any] = field(default_factory=dict)
+    """With what options it writes the person's words down one by one."""
 
     @asynccontextmanager
     async def talking(
-        self, replies: Iterable[Any], *, hears: Iterable[Utterance] = (), key: str = "test-key", **parts: Any
+        self,
+        replies: Iterable[Any],
+        *,
+        hears: Iterable[Utterance] = (),
+        key: str = "test-key",
+        options: Mapping[str, Any] | None = None,
+        **parts: Any,
     ) -> AsyncIterator[tuple[Session, Page, Any]]:
         """A session by this engine, with a person at a page."""
         page = Page()
         async with self.server(replies, hears=hears) as server:
-            agent = Patter().agent("Be brief.", engine=self.engine(key, base_url=server.url), **parts)
+            agent = Patter().agent("Be brief.", engine=self.engine(key, base_url=server.url, **(options or {})), **parts)
             async with Patter().serve(agent, transport=page.transport, name="conformance") as session:
                 page.transport.offer(ListenBy(page))
                 yield session, page, server
@@ -60,9 +68,10 @@ def by_client(key: str, *, base_url: str, **fields: Any) -> Engine:
     return OpenAIRealtime(client=AsyncOpenAI(api_key=key, base_url=base_url.replace("ws", "http", 1)), **fields)
 
 
+GPT = {"transcription_model": "gpt-4o-transcribe"}
 ROWS = {
-    "openai": Row(RealtimeServer, OpenAIRealtime),
-    "openai client": Row(RealtimeServer, by_client),
+    "openai": Row(RealtimeServer, OpenAIRealtime, by_words=GPT),
+    "openai client": Row(RealtimeServer, by_client, by_words=GPT),
     "elevenlabs": Row(ConvAIServer, convai, counts=False),
     "google": Row(GeminiLiveServer, GeminiLive),
 }
@@ -98,6 +107,20 @@ async def test_what_is_said_is_heard_and_answered_aloud(row: Row) -> None:
         said = Spoken("It is sunny.").sound()
         assert page.sent == pytest.approx(len(said), rel=0.01)
     assert session.history[-1] == {"role": "assistant", "content": "It is sunny."}
+
+
+async def test_the_persons_words_are_told_as_they_come(row: Row) -> None:
+    hears = [Utterance(200, 1000, "How is the weather?", late=False)]
+    async with row.talking(["It is sunny."], hears=hears, options=row.by_words) as (session, page, _):
+        page.speak(1200)
+        await heard_all(session, page)
+        told = (SpeechStarted, TranscriptPartial, TranscriptFinal, TurnStarted)
+        heard = [event.body for event in session.events if isinstance(event.body, told)]
+    partials = [body.text for body in heard if isinstance(body, TranscriptPartial)]
+    assert partials[:3] == ["How", "How is", "How is the"]
+    assert partials[3:] in ([], ["How is the weather?"])
+    assert [type(body) for body in heard] == [SpeechStarted, *[TranscriptPartial] * len(partials), TranscriptFinal, TurnStarted]
+    assert heard[-2].text == "How is the weather?"  # type: ignore[union-attr]  # the final one, as the line above says
 
 
 async def test_a_greeting_comes_first_and_typed_words_are_answered(row: Row) -> None:

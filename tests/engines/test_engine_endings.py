@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 from engine_person import Page, heard_all
 from talking import bodies, until
 
 from patter_nb import ElevenLabsConvAI, GeminiLive, OpenAIRealtime, Patter
+from patter_nb.audio.frames import FRAME_SAMPLES, Frame
 from patter_nb.console.transport import ListenBy
+from patter_nb.engines.elevenlabs.account import Account
 from patter_nb.errors import (
     AudioError,
     AuthenticationError,
@@ -26,10 +29,11 @@ from patter_nb.errors import (
 )
 from patter_nb.events import StageFailed
 from patter_nb.session import Session
-from patter_nb.testing import ScriptedLLM
+from patter_nb.testing import Clock, ScriptedLLM
 from patter_nb.testing.wire.convai import ConvAIServer
 from patter_nb.testing.wire.gemini_live import GeminiLiveServer
 from patter_nb.testing.wire.realtime import RealtimeServer, Utterance
+from patter_nb.wire.pool import pool
 
 
 def engine_at(server: Any) -> Any:
@@ -189,6 +193,98 @@ async def test_nobody_who_speaks_and_no_tool_that_runs_is_such_a_pause(busy: str
         assert not engine.is_spent()
         engine.idle()
         assert engine.is_spent()
+        await engine.aclose()
+
+
+async def test_a_conversation_with_elevenlabs_begins_anew_in_a_pause_before_the_agents_time_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ElevenLabsConvAI, "idle_s", 0.02)
+    async with ConvAIServer(["One.", "Two."], max_duration_s=120) as server:
+        engine, page = engine_at(server), Page()
+        engine.clock = clock = Clock()
+        async with Patter().serve(Patter().agent("Be brief.", engine=engine), transport=page.transport, name="limits") as session:
+            page.transport.offer(ListenBy(page))
+            assert (await session.ask("first")).agent_text == "One."
+            await heard_all(session, page)
+            await until(lambda: engine._longest_s == 120)
+            clock.advance(100_000)
+            await until(lambda: server.signed == 2)
+            assert (await session.ask("second")).agent_text == "Two."
+            assert not bodies(session, StageFailed)
+    first, second = (str(begun) for begun in server.messages("conversation_initiation_client_data"))
+    assert "One." not in first
+    assert "Be brief." in second and "user: first" in second and "assistant: One." in second
+
+
+@pytest.mark.parametrize(("max_duration_s", "longest_s"), [(90, 90.0), (None, 600.0), (0, 600.0)])
+async def test_how_long_elevenlabs_talks_is_read_from_the_agent_or_else_ten_minutes(max_duration_s: int | None, longest_s: float) -> None:
+    async with ConvAIServer(max_duration_s=max_duration_s) as server:
+        engine = engine_at(server)
+        engine.clock = clock = Clock()
+        await engine.open(Patter().agent(), ())
+        await pool().settle(10.0)
+        assert (server.read, engine._longest_s) == (1, longest_s)
+        clock.advance(longest_s * 1000 * 5 / 6 - 1000)
+        engine.idle()
+        assert not engine.is_spent()
+        clock.advance(1000)
+        engine.idle()
+        assert engine.is_spent()
+        await engine.aclose()
+
+
+async def test_elevenlabs_is_talked_with_where_nobody_tells_how_long() -> None:
+    """Whoever signs the URL need not answer the other question, and the conversation does not wait for it."""
+    async with ConvAIServer(["Yes."]) as server:
+        engine = engine_at(server)
+        asked, address = asyncio.Event(), engine._account._base_url
+
+        async def lost() -> float:
+            asked.set()
+            return await Account(f"{address}9", "test-key", "agent-1").longest_s()  # no such port
+
+        engine._account.longest_s = lost
+        async with Patter().serve(Patter().agent(engine=engine), transport=Page().transport, name="limits") as session:
+            assert (await session.ask("Anybody?")).agent_text == "Yes."
+            assert asked.is_set()
+            assert not bodies(session, StageFailed)
+
+
+AT_WORK: dict[str, list[dict[str, Any]]] = {
+    "the person speaks": [
+        {"type": "tentative_user_transcript", "tentative_user_transcription_event": {"user_transcript": "Could", "event_id": 1}}
+    ],
+    "an answer is awaited": [{"type": "user_transcript", "user_transcription_event": {"user_transcript": "Hello.", "event_id": 1}}],
+    "an answer is heard": [{"type": "audio", "audio_event": {"audio_base_64": "AAAA" * 80_000, "event_id": 1}}],
+    "a tool runs": [{"type": "client_tool_call", "client_tool_call": {"tool_name": "look", "tool_call_id": "c", "parameters": {}}}],
+}
+
+
+@pytest.mark.parametrize("work", [*AT_WORK, "the person is loud"])
+async def test_no_pause_with_elevenlabs(work: str) -> None:
+    async with ConvAIServer() as server:
+        engine = engine_at(server)
+        engine.clock = clock = Clock()
+        await engine.open(Patter().agent(), ())
+        clock.advance(550_000)
+        for message in AT_WORK.get(work, ()):
+            [*engine.take(message)]
+        if work == "the person is loud":
+            await engine.push(Frame(np.full(FRAME_SAMPLES, 3000, np.int16), 0, 0.0))
+        for _ in range(2):  # the first is where an answer ends
+            engine.idle()
+            assert not engine.is_spent()
+        if work == "a tool runs":
+            clock.advance(60_000)
+            engine.idle()
+            assert not engine.is_spent()
+            await engine.send_tool_result([("c", "Seen.")], answer=False)
+        clock.advance(22_000)
+        engine.idle()
+        assert engine.is_spent()
+        [*engine.take({"type": "ping", "ping_event": {"event_id": 5}})]
+        assert not engine.is_spent()
         await engine.aclose()
 
 

@@ -162,6 +162,7 @@ THEIRS = {
     "audio": "AudioClientEvent",
     "agent_response": "AgentResponseClientEvent",
     "agent_response_correction": "AgentResponseCorrectionClientEvent",
+    "tentative_user_transcript": "TentativeUserTranscriptionClientEvent",
     "user_transcript": "UserTranscriptionClientEvent",
     "interruption": "Interruption",
     "client_tool_call": "ClientToolCallClientEvent",

@@ -6,7 +6,6 @@ the person begins and has finished, gives its own answer up when they begin, and
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -124,7 +123,7 @@ class OpenAIRealtime(SocketEngine):
         self._item: str | None = None
         self._sound = Sound(self.source)
         self._calls: dict[str, tuple[int, str]] = {}
-        self._partial = ""
+        self._partials: dict[str, str] = {}
         self._said_item = ""
         self._speaking = self._rests = False
         self._request: dict[str, Any] | None = None
@@ -152,7 +151,6 @@ class OpenAIRealtime(SocketEngine):
 
     async def begin(self, agent: Agent, history: Sequence[Message]) -> None:
         self._restart()
-        self._begun_s = asyncio.get_running_loop().time()
         await self.send({"type": "session.update", "session": self._session(agent)})
         for item in _items(history):
             await self.send({"type": "conversation.item.create", "item": item})
@@ -219,7 +217,7 @@ class OpenAIRealtime(SocketEngine):
         return ()
 
     def is_spent(self) -> bool:
-        return self._rests and asyncio.get_running_loop().time() - self._begun_s >= LONGEST_S
+        return self._rests and self.age_s >= LONGEST_S
 
     def take(self, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
         kind, self._rests = str(message.get("type")), False
@@ -253,12 +251,14 @@ class OpenAIRealtime(SocketEngine):
                 self._said_item = str(message.get("item_id") or "")
                 return (VoiceEnded(max(0.0, float(message.get("audio_end_ms") or 0) - self._silence_ms)),)
             case "delta":
-                self._partial += str(message.get("delta") or "")
-                return (Heard(self._partial, is_final=False),)
+                item = str(message.get("item_id") or "")
+                self._partials[item] = self._partials.get(item, "") + str(message.get("delta") or "")
+                return (Heard(self._partials[item], is_final=False, item=item),)
             case "completed" | "failed":
-                self._partial, text = "", str(message.get("transcript") or "").strip()
+                item, text = str(message.get("item_id") or ""), str(message.get("transcript") or "").strip()
+                self._partials.pop(item, None)
                 used = self._transcribed(message.get("usage") or {}) if kind.endswith("completed") else None
-                return (Heard(text, is_final=True, item=str(message.get("item_id") or ""), used=used),)
+                return (Heard(text, is_final=True, item=item, used=used),)
         return ()
 
     def _of_answer(self, kind: str, message: Mapping[str, Any]) -> Iterable[EngineEvent]:

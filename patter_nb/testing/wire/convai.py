@@ -30,7 +30,9 @@ class ConvAIServer(EngineServer["Reply", "_Conversation"]):
     agent "agent-1".
 
     `audio_format` is what it speaks ("pcm_16000", "ulaw_8000"), `odd`: its blocks have odd byte counts. With `stale` it sends a block of
-    before an interruption once more behind it. `received` holds every message of the client, `heard` its sound.
+    before an interruption once more behind it. The agent's settings say that a conversation lasts `max_duration_s`, None: the key may not
+    read them. Nothing ends one. `read` counts who asked for that, `signed` the URLs that were given out. `received` holds every message of
+    the client, `heard` its sound.
     Leaving the block raises `AssertionError` for replies that nobody asked for.
     """
 
@@ -42,13 +44,17 @@ class ConvAIServer(EngineServer["Reply", "_Conversation"]):
         audio_format: str = "pcm_16000",
         odd: bool = False,
         stale: bool = False,
+        max_duration_s: int | None = 600,
     ) -> None:
         super().__init__(replies, hears, odd=odd)
         self.audio_format = audio_format
         self.stale = stale
+        self.max_duration_s = max_duration_s
+        self.read = self.signed = 0
 
     def routes(self) -> Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
-        return {"/v1/convai/conversation/get-signed-url": self._sign, "/v1/convai/conversation": self._serve}
+        conversation = "/v1/convai/conversation"
+        return {f"{conversation}/get-signed-url": self._sign, conversation: self._serve, "/v1/convai/agents/{agent}": self._tell_of_agent}
 
     def base_url(self, port: int) -> str:
         return f"http://127.0.0.1:{port}"
@@ -64,8 +70,20 @@ class ConvAIServer(EngineServer["Reply", "_Conversation"]):
             return web.json_response({"detail": {"status": "invalid_api_key", "message": "Invalid API key"}}, status=401)
         if request.query.get("agent_id") != "agent-1":
             return web.json_response({"detail": {"status": "agent_not_found", "message": "No such agent"}}, status=404)
+        self.signed += 1
         signed = f"{self.url.replace('http', 'ws', 1)}/v1/convai/conversation?agent_id=agent-1&conversation_signature=s"
         return web.json_response({"signed_url": signed})
+
+    async def _tell_of_agent(self, request: web.Request) -> web.Response:
+        self.read += 1
+        if request.headers.get("xi-api-key") != "test-key" or self.max_duration_s is None:
+            told = "The API key you used is missing the permission convai_read to execute this operation."
+            return web.json_response({"detail": {"status": "missing_permissions", "message": told}}, status=401)
+        if request.match_info["agent"] != "agent-1":
+            return web.json_response({"detail": {"status": "agent_not_found", "message": "No such agent"}}, status=404)
+        settings = {"conversation": {"text_only": False, "max_duration_seconds": self.max_duration_s}}
+        metadata = {"created_at_unix_secs": 1_780_000_000, "updated_at_unix_secs": 1_780_000_000}
+        return web.json_response({"agent_id": "agent-1", "name": "Test", "conversation_config": settings, "metadata": metadata})
 
 
 class _Conversation:
@@ -78,6 +96,7 @@ class _Conversation:
         self._events = count(1)
         self._ms = 0.0
         self._person: Utterance | None = None
+        self._words = 0
         self._speaking: asyncio.Task[None] | None = None
         self._pending = 0
         self._said = ""
@@ -144,11 +163,23 @@ class _Conversation:
                 await self._interrupt()
                 if self._server.stale:
                     await self._tell(self._last)
+            self._words = 0
+        if self._person is not None:
+            await self._write_down(self._person)
         if self._person is not None and self._ms >= self._person.stop_ms:
             said, self._person = self._person, None
             transcript = {"user_transcript": said.text, "event_id": next(self._events)}
             await self._tell({"type": "user_transcript", "user_transcription_event": transcript})
             self._answer()
+
+    async def _write_down(self, said: Utterance) -> None:
+        """What was said of it so far, word by word; the last one comes with the whole."""
+        words = (said.text or "").split(" ")
+        spoken = (self._ms - said.start_ms) / (said.stop_ms - said.start_ms) * len(words)
+        while self._words < min(int(spoken), len(words) - 1):
+            self._words += 1
+            tentative = {"user_transcript": " ".join(words[: self._words]), "event_id": next(self._events)}
+            await self._tell({"type": "tentative_user_transcript", "tentative_user_transcription_event": tentative})
 
     def _answer(self) -> None:
         reply = self._server.next_reply()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ class RealtimeServer(EngineServer["Reply", "_Conversation"]):
 
     `received` holds every message of the client, `heard` its sound (24 kHz), `sessions` what each connection was told of the session.
     It takes the key "test-key". A response begins after `thinks_s`; a message of a type in `refuses` gets that code and message as an
-    error. Without `keeps_metadata` it gives a response's metadata not back, as servers that only resemble OpenAI's.
+    error. What the person says is written down word by word, by whisper-1 at once. Without `keeps_metadata` it gives a response's metadata
+    not back, as servers that only resemble OpenAI's.
     Leaving the block raises `AssertionError` for replies that nobody asked for.
     """
 
@@ -97,6 +99,7 @@ class _Conversation:
         self._speaking: Utterance | None = None
         self._response: asyncio.Task[None] | None = None
         self._response_id = ""
+        self._writes = "whisper-1"
 
     async def send(self, kind: str, **fields: Any) -> None:
         if not self.ws.closed:
@@ -123,6 +126,8 @@ class _Conversation:
         match message["type"]:
             case "session.update":
                 self._server.sessions.append(message["session"])
+                heard = message["session"].get("audio", {}).get("input", {})
+                self._writes = heard.get("transcription", {}).get("model", self._writes)
                 await self.send("session.updated", session=message["session"])
             case "input_audio_buffer.append":
                 sound = base64.b64decode(message["audio"])
@@ -173,7 +178,8 @@ class _Conversation:
         if said.text is None:
             return
         kind = "conversation.item.input_audio_transcription"
-        await self.send(f"{kind}.delta", item_id=self._item, content_index=0, delta=said.text)
+        for delta in [said.text] if self._writes == "whisper-1" else re.findall(r"\s*\S+", said.text):
+            await self.send(f"{kind}.delta", item_id=self._item, content_index=0, delta=delta)
         usage = {"type": "duration", "seconds": (said.stop_ms - said.start_ms) / 1000}
         await self.send(f"{kind}.completed", item_id=self._item, content_index=0, transcript=said.text, usage=usage)
 

@@ -2,37 +2,42 @@
 
 From ElevenLabs' API reference, "Agents WebSocket", and its Python client. The server names no answers: one begins with its first words or
 sound and is over when nothing more has come for a while. Sound of before an interruption may still come behind it; its number tells. A
-conversation begins when its first message is sent, so that a greeting waits for somebody who hears it.
+conversation begins when its first message is sent, so that a greeting waits for somebody who hears it. It ends when the agent's
+`max_duration_seconds` are over, unannounced; so a pause near that end begins another.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
+import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-
-import aiohttp
 
 from patter_nb.audio import mulaw
 from patter_nb.audio.frames import FRAME_MS, SAMPLE_RATE, AudioFormat, Frame
 from patter_nb.audio.resampling import Resampler
 from patter_nb.engines.base import AnswerBegan, AnswerChunk, AnswerEnded, AnswerSound, Complaint, EngineEvent, Heard, VoiceBegan, VoiceEnded
+from patter_nb.engines.elevenlabs.account import LONGEST_S, Account
+from patter_nb.engines.elevenlabs.pause import Pause
 from patter_nb.engines.socket import SocketEngine
 from patter_nb.engines.sound import Sound
-from patter_nb.errors import AudioError, ConnectionFailed, MalformedStream, PatterConfigError, RequestTimeout
+from patter_nb.errors import AudioError, PatterConfigError, PatterError
 from patter_nb.keywords import reject_unknown
 from patter_nb.llm.base import LLMChunk, Message
-from patter_nb.wire.pool import CONNECT_S, pool
-from patter_nb.wire.refusals import Refusal, Source, refusal_of
+from patter_nb.wire.pool import pool
+from patter_nb.wire.refusals import Refusal, Source
 
 if TYPE_CHECKING:
     from patter_nb.agent import Agent
 
 __all__ = ["ElevenLabsConvAI"]
 
+logger = logging.getLogger("patter_nb")
+
+_NEAR_THE_END: Final = 5 / 6
+"""Of the time that a conversation lasts, so much is over when the next pause begins another."""
 _KEY_HINT: Final = "Set the environment variable ELEVENLABS_API_KEY to a valid key, or pass api_key=."
 _AGENT_HINT: Final = "Set ELEVENLABS_AGENT_ID to the id of an agent of your account, or pass agent_id=."
 
@@ -45,6 +50,8 @@ class ElevenLabsConvAI(SocketEngine):
     voice      the id of a voice, default the agent's own
     base_url   default https://api.elevenlabs.io
 
+    What the person says is shown while they speak where the agent's client events include tentative_user_transcript. A key that may
+    read the agent tells how long its conversations last; else ten minutes are taken for it, the vendor's default.
     Raises `PatterConfigError` where there is no key or agent, `TypeError` for an unknown keyword.
     """
 
@@ -75,7 +82,8 @@ class ElevenLabsConvAI(SocketEngine):
         super().__init__(Source(self.provider, self.agent_id, _KEY_HINT, _AGENT_HINT))
         self.model = self.agent_id
         self.voice = voice
-        self._base_url = base_url.rstrip("/")
+        self._account = Account(base_url.rstrip("/"), self._key, self.agent_id)
+        self._longest_s = LONGEST_S
         self._restart()
 
     def _restart(self) -> None:
@@ -91,6 +99,9 @@ class ElevenLabsConvAI(SocketEngine):
         self._interrupted = 0
         self._superseded = False
         self._made = Sound(self.source)
+        self._calls = 0
+        self._speaking = self._rests = False
+        self._pause = Pause(self.clock)
 
     def __repr__(self) -> str:
         """Never with the key."""
@@ -108,32 +119,23 @@ class ElevenLabsConvAI(SocketEngine):
 
     async def address(self) -> tuple[str, Mapping[str, str]]:
         """A signed URL, which holds for this conversation and needs no key. Raises what the vendor says of the key and the agent."""
-        url = f"{self._base_url}/v1/convai/conversation/get-signed-url"
-        shared, where = pool(), {"provider": self.provider, "model": self.agent_id}
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                asking = shared.session.get(
-                    url, params={"agent_id": self.agent_id}, headers={"xi-api-key": self._key}, proxy=shared.proxy_for(url)
-                )
-                async with asking as response:
-                    body = await response.read()
-        except TimeoutError as error:
-            raise RequestTimeout(f"ElevenLabs did not answer within {CONNECT_S:g} s.", hint="Try again in a moment.", **where) from error  # type: ignore[arg-type]
-        except (aiohttp.ClientError, OSError) as error:
-            hint = "Check the network, and base_url if you set it."
-            raise ConnectionFailed(f"ElevenLabs could not be reached: {error or type(error).__name__}.", hint=hint, **where) from error  # type: ignore[arg-type]
-        if response.status != 200:  # the only one that brings a URL
-            raise self.error(_refused(body, response.status, response.headers))
-        try:
-            return str(json.loads(body)["signed_url"]), {}
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            told = f"ElevenLabs sent no signed URL: {body[:100]!r}."
-            raise MalformedStream(told, hint="Check base_url if you set it.", **where) from error  # type: ignore[arg-type]
+        answered = await self._account.sign()
+        if answered.status != 200:  # the only one that brings a URL
+            raise self.error(answered.refusal)
+        return self._account.signed_url(answered), {}
 
     async def begin(self, agent: Agent, history: Sequence[Message]) -> None:
         """Nothing yet: what is sent first begins the conversation."""
         self._restart()
         self._said = tuple(history)
+        pool().later(self._read())
+
+    async def _read(self) -> None:
+        """Learn how long conversations last. The conversation does not wait for that, and goes on without it."""
+        try:
+            self._longest_s = await self._account.longest_s()
+        except PatterError as error:
+            logger.info("How long a conversation may last is not known, and taken for %g s: %s", self._longest_s, error.message)
 
     async def _start(self, first_message: str = "") -> None:
         """Begin the conversation, if it has not, with the first message to say."""
@@ -158,6 +160,7 @@ class ElevenLabsConvAI(SocketEngine):
     async def push(self, frame: Frame) -> None:
         await self._start()
         self._frames += 1
+        self._pause.frame(frame.pcm)
         pcm = self._in.push(frame.pcm)
         if len(pcm):
             sound = mulaw.encode(pcm) if self._mulaw_in else pcm.astype("<i2").tobytes()
@@ -166,12 +169,12 @@ class ElevenLabsConvAI(SocketEngine):
     async def send_text(self, text: str) -> None:
         await self._start()
         self._supersede()
-        self._asked += 1
+        self._ask()
         await self.send({"type": "user_message", "text": text})
 
     async def say(self, text: str) -> None:
         """As the first message, where it is the first thing; later the vendor can only be asked to."""
-        self._asked += 1
+        self._ask()
         if not self._begun:
             await self._start(text)
         else:
@@ -180,9 +183,15 @@ class ElevenLabsConvAI(SocketEngine):
 
     async def send_tool_result(self, results: Sequence[tuple[str, str]], *, answer: bool = True) -> None:
         """Tell the results. The vendor goes on from them by itself, also where it need not answer."""
-        self._asked += answer
+        if answer:
+            self._ask()
+        self._calls = max(0, self._calls - len(results))
         for id, content in results:
             await self.send({"type": "client_tool_result", "tool_call_id": id, "result": content, "is_error": False})
+
+    def _ask(self) -> None:
+        self._asked += 1
+        self._pause.awaited()
 
     def _supersede(self) -> None:
         """The vendor breaks off what it says for what it is told now; until it says so, sound is still of that."""
@@ -197,6 +206,7 @@ class ElevenLabsConvAI(SocketEngine):
     # --- from the server
 
     def take(self, message: Mapping[str, Any]) -> Iterable[EngineEvent]:
+        self._rests = False
         event = message.get(f"{message.get('type')}_event") or {}
         match message.get("type"):
             case "conversation_initiation_metadata":
@@ -207,14 +217,12 @@ class ElevenLabsConvAI(SocketEngine):
                 return self._sound(event)
             case "agent_response":
                 return self._words(str(event.get("agent_response") or ""))
+            case "tentative_user_transcript":
+                return self._hearing(_written(message.get("tentative_user_transcription_event")))
             case "user_transcript":
-                return self._heard(str((message.get("user_transcription_event") or {}).get("user_transcript") or "").strip())
+                return self._heard(_written(message.get("user_transcription_event")))
             case "interruption":
-                self._interrupted = int(event.get("event_id") or 0)
-                if self._superseded:
-                    self._superseded = False
-                    return ()
-                return (VoiceBegan(self._at_ms), *self._end("cancelled"))
+                return self._interrupt(int(event.get("event_id") or 0))
             case "client_tool_call":
                 return self._call(message.get("client_tool_call") or {})
             case "error":
@@ -230,7 +238,11 @@ class ElevenLabsConvAI(SocketEngine):
 
     def idle(self) -> Iterable[EngineEvent]:
         self._superseded = False
+        self._rests = self._answer is None and not self._calls and self._pause.is_now
         return self._end("stop")
+
+    def is_spent(self) -> bool:
+        return self._rests and self.age_s >= self._longest_s * _NEAR_THE_END
 
     @property
     def _at_ms(self) -> float:
@@ -247,6 +259,8 @@ class ElevenLabsConvAI(SocketEngine):
         """An answer begins, if none is under way."""
         if self._answer is not None:
             return []
+        self._speaking = False
+        self._pause.answered()
         self._answers += 1
         self._answer = f"answer_{self._answers}"
         asked, self._asked = self._asked > 0, max(0, self._asked - 1)
@@ -270,17 +284,42 @@ class ElevenLabsConvAI(SocketEngine):
             return ()  # of before the interruption
         pcm, begun = self._made.push(str(event.get("audio_base_64") or "")), self._begin()
         assert self._answer is not None
+        self._pause.said(len(pcm) / self._output)
         return (*begun, AnswerSound(self._answer, pcm))
 
+    def _interrupt(self, at: int) -> Iterable[EngineEvent]:
+        """The vendor has broken off what it said up to number `at`: for the person, or for what it was told."""
+        self._interrupted = at
+        if self._superseded:
+            self._superseded = False
+            return ()
+        self._pause.awaited()
+        return (*self._speaks(), *self._end("cancelled"))
+
+    def _speaks(self) -> Iterable[EngineEvent]:
+        """The person speaks; that they began to is told once."""
+        began, self._speaking = not self._speaking, True
+        return (VoiceBegan(self._at_ms),) if began else ()
+
+    def _hearing(self, text: str) -> Iterable[EngineEvent]:
+        """What the person seems to say so far. Over an answer that the vendor does not break off for it, it is only written down."""
+        if not text:
+            return ()
+        self._pause.awaited()
+        return (*(self._speaks() if self._answer is None else ()), Heard(text, is_final=False))
+
     def _heard(self, text: str) -> Iterable[EngineEvent]:
-        ended = self._end("stop")
-        return (*ended, VoiceBegan(self._at_ms), Heard(text, is_final=True), VoiceEnded(self._at_ms))
+        self._pause.awaited()
+        events = (*self._end("stop"), *self._speaks(), Heard(text, is_final=True), VoiceEnded(self._at_ms))
+        self._speaking = False
+        return events
 
     def _call(self, call: Mapping[str, Any]) -> Iterable[EngineEvent]:
         begun = self._begin()
         assert self._answer is not None
         arguments = json.dumps(call.get("parameters") or {})
         chunk = LLMChunk("tool_call", index=0, id=call.get("tool_call_id"), name=call.get("tool_name"), arguments=arguments)
+        self._calls += 1
         return (*begun, AnswerChunk(self._answer, chunk), *self._end("tool_calls"))
 
 
@@ -293,14 +332,8 @@ def _format(name: str) -> tuple[bool, int]:
     return kind == "ulaw", int(rate)
 
 
-def _refused(body: bytes, status: int, headers: Mapping[str, str]) -> Any:
-    """ElevenLabs' own form of an error: {"detail": {"status", "message"}}, or {"detail": text}."""
-    try:
-        detail = json.loads(body).get("detail")
-    except (ValueError, AttributeError):
-        return refusal_of(body, status=status, headers=dict(headers))
-    told = {"message": detail.get("message"), "code": detail.get("status")} if isinstance(detail, dict) else {"message": str(detail)}
-    return refusal_of({"error": told}, status=status, headers=dict(headers))
+def _written(event: Mapping[str, Any] | None) -> str:
+    return str((event or {}).get("user_transcript") or "").strip()
 
 
 def _told(said: Sequence[Message]) -> str:
