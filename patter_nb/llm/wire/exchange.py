@@ -16,6 +16,7 @@ import aiohttp
 
 from patter_nb.errors import ConnectionFailed, RequestTimeout
 from patter_nb.llm.wire.recording import Recording, begun
+from patter_nb.llm.wire.redacting import Redaction
 from patter_nb.llm.wire.sse import EventParser, ServerSentEvent
 from patter_nb.wire.pool import CONNECT_S, pool
 from patter_nb.wire.refusals import Refusal, Source, refusal_of
@@ -120,7 +121,8 @@ class Exchange:
                 self._close()
                 self._response = None
                 return
-            refusal = refusal_of(body, status=self._response.status, headers=headers)
+            told = Redaction.of(asked.url, asked.headers).scrub(body)  # a gateway may repeat the key
+            refusal = refusal_of(told, status=self._response.status, headers=headers)
             raise Refused(refusal, asked_wait_s(headers, refusal.details))
 
     async def _error_body(self, content: aiohttp.StreamReader) -> bytes:
@@ -180,7 +182,8 @@ class Exchange:
             raise RequestTimeout(told, hint="Try again in a moment, or raise timeout_s.", provider=name, model=model) from error
         except (aiohttp.ClientError, OSError) as error:
             cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-            told = f"{name} could not be reached at {self._request.url}: {cause or type(cause).__name__}."
+            url = Redaction.of(self._request.url, {}).url
+            told = f"{name} could not be reached at {url}: {cause or type(cause).__name__}."
             hint = "Check the network, and base_url if you set it."
             raise ConnectionFailed(told, hint=hint, provider=name, model=model) from error
 
