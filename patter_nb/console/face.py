@@ -20,7 +20,7 @@ from patter_nb.console.inbox import Sound
 from patter_nb.console.keepsake import Keepsake
 from patter_nb.console.picture import Picture
 from patter_nb.console.recording import example
-from patter_nb.console.transport import Arrival, ConsoleTransport, ListenBy, Met
+from patter_nb.console.transport import Arrival, ConsoleTransport, ListenBy, Met, Sounded
 from patter_nb.console.widgets import Ears, Screen, View
 from patter_nb.errors import AudioError
 from patter_nb.events import Event
@@ -112,8 +112,9 @@ class Face:
             if content["kind"] == "frames":
                 self._hear(content, bytes(buffers[0]))
                 return
-            if content["kind"] == "ready" and self._transport is not None:
-                self._transport.offer(Met(str(content["page"]), float(content["sent"])))
+            if content["kind"] in ("ready", "clock") and self._transport is not None:
+                told = content.get("told")
+                self._transport.offer(Met(str(content["page"]), float(content["sent"]), None if told is None else float(told)))
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._take, dict(content))
         except Exception as error:  # noqa: BLE001  # what is raised in a handler is shown nowhere
@@ -129,7 +130,10 @@ class Face:
             pcm = np.frombuffer(sound, "<i2")
             seq, opening, sent_ms = int(content["seq"]), int(content["opening"]), float(content["sent"])
             echo = tuple(map(bool, content.get("echo", ())))
-            self._transport.offer(Sound(seq, opening, sent_ms, pcm, sender=str(content["page"]), echo=echo))
+            captured = content.get("captured")
+            captured_ms = None if captured is None else float(captured)
+            sender = str(content["page"])
+            self._transport.offer(Sound(seq, opening, sent_ms, pcm, sender=sender, echo=echo, captured_ms=captured_ms))
 
     def _report(self, error: Exception) -> None:
         logger.error("a message of a page could not be taken", exc_info=error)
@@ -161,7 +165,8 @@ class Face:
             case "typed":
                 self._offer(Typed(str(content["text"])))
             case "played" if self._sounds(page):
-                self._offer(Played(int(content["position"])))
+                position, at = int(content["position"]), content.get("at")
+                self._offer(Played(position) if at is None else Sounded(page, position, float(at)))
             case "paused" if self._sounds(page):
                 self._offer(LocalPause(int(content["position"])))
             case "muted":
@@ -182,8 +187,8 @@ class Face:
                 self._send({"kind": "pong", "t0": content["t0"], "t1": self.session.transport.clock.now_ms()})
             case "bye":
                 self._leave(page)
-            case "played" | "paused" | "recording":
-                pass  # of a page that is not listened by; or only for the log of messages
+            case "played" | "paused" | "recording" | "clock":
+                pass  # of a page that is not listened by; only for the log of messages; or done as it came
             case _:
                 raise ValueError(f"a message of an unknown kind, {kind!r:.80}")
 
@@ -208,7 +213,7 @@ class Face:
         """Bring in what the person does: in order with the sound, where this session hears pages; else at once."""
         if self._transport is not None:
             self._transport.offer(arrival)
-        elif not isinstance(arrival, (Met, Sound, ListenBy)):
+        elif not isinstance(arrival, (Met, Sound, Sounded, ListenBy)):
             self.session.take(arrival)
 
     # --- to the page

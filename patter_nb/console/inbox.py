@@ -1,8 +1,7 @@
 """Sound from pages, put in order: messages may come late, twice or by different threads, frames leave one by one and numbered anew.
 
 A page numbers its frames from 0 whenever it opens its microphone, and there may be several, one after the other; the session wants one
-stream without gaps. How late a frame is can be told only by the two clocks, its sender's and the session's: whatever they differ by at best
-is no lateness.
+stream without gaps. How late a frame is can be told only by the two clocks, its sender's and the session's.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from patter_nb.audio.frames import FRAME_MS, FRAME_SAMPLES, Frame, Pcm
+from patter_nb.console.page_clock import PageClock
 
 __all__ = ["Inbox", "Sound"]
 
@@ -28,7 +28,8 @@ LINES: Final = 8
 class Sound:
     """One message with sound: whole frames from number `seq` on, since its microphone was opened, which `opening` names.
 
-    `sent_ms` is by the clock of `sender`. `echo` says for each frame whether it may hold the agent's own voice and nothing louder.
+    `sent_ms`, and `captured_ms` of its first sample where that is known, are by the clock of `sender`. `echo` says for each frame whether
+    it may hold the agent's own voice and nothing louder.
     """
 
     seq: int
@@ -37,6 +38,7 @@ class Sound:
     pcm: Pcm = field(compare=False, repr=False)
     sender: str = field(default="", compare=False)
     echo: tuple[bool, ...] = field(default=(), compare=False)
+    captured_ms: float | None = field(default=None, compare=False)
 
 
 @dataclass(slots=True)
@@ -55,16 +57,15 @@ class Inbox:
         self.opened = 0
         self._lines: OrderedDict[int, _Line] = OrderedDict()
         self._given = 0
-        self._apart_ms: dict[str, float] = {}
+        self._clocks: dict[str, PageClock] = {}
 
-    def meet(self, sender: str, sent_ms: float, arrived_ms: float) -> None:
-        """Something that `sender` sent at `sent_ms` of its clock arrived at `arrived_ms` of the session's."""
-        apart = arrived_ms - sent_ms
-        self._apart_ms[sender] = min(apart, self._apart_ms.get(sender, apart))
+    def clock(self, sender: str) -> PageClock:
+        """The clock of a page; a new one knows nothing yet."""
+        return self._clocks.setdefault(sender, PageClock())
 
     def take(self, sound: Sound, arrived_ms: float, now_ms: float) -> list[Frame]:
         """Take in a message that arrived at `arrived_ms` of the session's clock; returns the frames that can be heard at `now_ms`."""
-        self.meet(sound.sender, sound.sent_ms, arrived_ms)
+        self.clock(sound.sender).heard(sound.sent_ms, arrived_ms)
         frames = [] if sound.opening in self._lines else self._open(sound.opening, now_ms)
         self._lines.move_to_end(sound.opening)
         line = self._lines[sound.opening]
@@ -94,11 +95,12 @@ class Inbox:
         return frames
 
     def _frames(self, sound: Sound, now_ms: float) -> list[Frame]:
-        late_ms = max(0.0, now_ms - sound.sent_ms - self._apart_ms[sound.sender])
         frames = []
         count = len(sound.pcm) // FRAME_SAMPLES
+        here = self.clock(sound.sender).here
         echo = (*sound.echo, *(False,) * count)[:count]
-        for samples, is_echo in zip(np.split(sound.pcm[: count * FRAME_SAMPLES], count), echo, strict=True):
-            frames.append(Frame(samples, self._given, float(self._given * FRAME_MS), late_ms, is_echo))
+        for place, (samples, is_echo) in enumerate(zip(np.split(sound.pcm[: count * FRAME_SAMPLES], count), echo, strict=True), start=1):
+            whole_ms = sound.sent_ms if sound.captured_ms is None else sound.captured_ms + place * FRAME_MS
+            frames.append(Frame(samples, self._given, float(self._given * FRAME_MS), max(0.0, now_ms - here(whole_ms)), is_echo))
             self._given += 1
         return frames

@@ -17,11 +17,12 @@ from patter_nb.agent import Agent
 from patter_nb.audio.frames import AudioFormat, Block
 from patter_nb.clock import Clock, SystemClock
 from patter_nb.console.inbox import Inbox, Sound
+from patter_nb.console.page_clock import PageClock
 from patter_nb.console.routing import arrives_while_awaited
 from patter_nb.errors import AudioError, PatterConfigError
 from patter_nb.transports.base import Accept, Audience, HungUp, LocalPause, Muted, Played, TransportInput, Trouble, Typed
 
-__all__ = ["Arrival", "ConsoleTransport", "ListenBy", "Met", "Speaker"]
+__all__ = ["Arrival", "ConsoleTransport", "ListenBy", "Met", "Sounded", "Speaker"]
 
 OUTPUT_RATE: Final = 24_000
 
@@ -48,13 +49,23 @@ class ListenBy:
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """A page has said its first word, at `sent_ms` of its clock."""
+    """A page has said something, at `sent_ms` of its clock; right after it heard what had been said to it at `told_ms` of the session's."""
 
     page: str
     sent_ms: float
+    told_ms: float | None = None
 
 
-Arrival: TypeAlias = Met | Sound | Typed | Played | LocalPause | Muted | ListenBy | HungUp | Accept | Trouble
+@dataclass(frozen=True, slots=True)
+class Sounded:
+    """Playback on a page has reached `position` on the output axis, whose sample sounds at `at_ms` of the page's clock."""
+
+    page: str
+    position: int
+    at_ms: float
+
+
+Arrival: TypeAlias = Met | Sound | Sounded | Typed | Played | LocalPause | Muted | ListenBy | HungUp | Accept | Trouble
 
 
 class ConsoleTransport:
@@ -112,7 +123,7 @@ class ConsoleTransport:
 
     # --- from the session, in its loop
 
-    async def inputs(self) -> AsyncIterator[TransportInput]:
+    async def inputs(self) -> AsyncIterator[TransportInput]:  # noqa: C901  # one case for each arrival
         self._loop = asyncio.get_running_loop()
         while not self._closed:
             while self._arrivals:
@@ -124,9 +135,12 @@ class ConsoleTransport:
                         if (lost := self._inbox.lost) > self._told_lost:
                             self._told_lost = lost
                             yield Trouble(AudioError(f"{lost} frames of sound never came from the page.", hint="Reload the page."))
-                    case Met(page, sent_ms):
-                        self._inbox.meet(page, sent_ms, arrived_ms)
-                    case Played(position) | LocalPause(position):
+                    case Met(page, sent_ms, told_ms):
+                        self._meet(self._inbox.clock(page), sent_ms, told_ms, arrived_ms)
+                    case Sounded(page, position, at_ms):
+                        self._forget_until(position)
+                        yield Played(position, self.clock.now_ms() - self._inbox.clock(page).here(at_ms))
+                    case Played(position=position) | LocalPause(position):
                         self._forget_until(position)
                         yield arrival
                     case ListenBy(speaker, greets):
@@ -137,6 +151,11 @@ class ConsoleTransport:
             self._arrived.clear()
             if not self._arrivals and not self._closed:
                 await self._arrived.wait()
+
+    def _meet(self, clock: PageClock, sent_ms: float, told_ms: float | None, arrived_ms: float) -> None:
+        clock.heard(sent_ms, arrived_ms)
+        if told_ms is not None:
+            clock.told(told_ms, sent_ms)
 
     def _listen_by(self, speaker: Speaker | None) -> None:
         if speaker == self.speaker:

@@ -3,6 +3,8 @@
  * The microphone of one session, and a recording in its place: what they give goes to the kernel, and what became of them to the store.
  */
 
+import { pageClock } from "./pageclock.js";
+
 export class SessionMicrophone {
   #store;
   #engine;
@@ -88,9 +90,8 @@ export class SessionMicrophone {
   /** What the engine tells of the sound that it takes in. */
   get #ears() {
     return {
-      onFrames: (/** @type {import("./audio/engine.js").Frames} */ { opening, seq, t, echo, pcm }) => {
-        const sent = performance.timeOrigin + performance.now();
-        this.#store.tell({ kind: "frames", opening, seq, t, sent, echo, count: pcm.length / 320 }, [pcm.buffer]);
+      onFrames: (/** @type {import("./audio/engine.js").Frames} */ { opening, seq, t, captured, echo, pcm }) => {
+        this.#store.tell({ kind: "frames", opening, seq, t, captured, sent: pageClock(), echo, count: pcm.length / 320 }, [pcm.buffer]);
       },
       onLevel: (/** @type {import("./audio/engine.js").Level} */ { rms }) => {
         for (const meter of this.#meters) meter(rms);

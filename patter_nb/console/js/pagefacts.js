@@ -1,18 +1,33 @@
 // @ts-check
 /**
- * What the page knows of its browser, told to the kernel so that `session.doctor()` can say why somebody is not heard.
+ * What the page knows of its browser, told to the kernel so that `session.doctor()` can say why somebody is not heard; and signs that go
+ * to and fro, by which the kernel knows how the page's clock stands against its own.
  */
+import { isNumber } from "./checks.js";
+import { pageClock } from "./pageclock.js";
+
+/** Clocks drift apart by less than a millisecond in this time. */
+const SIGN_EVERY_MS = 10_000;
+/** At first several in a row: the quickest of them is the one that tells. */
+const SIGNS_AT_FIRST = 4;
 
 export class PageFacts {
   #store;
   #told = false;
-  /** When the kernel was asked for a sign, to know how long it takes; the answer goes to every page. */
+  /** When the kernel was asked for a sign, by the page's clock; the answer goes to every page. */
   #asked = -1;
+  #answers = 0;
+  #asking;
 
   /** @param {import("./store.js").ConsoleStore} store */
   constructor(store) {
     this.#store = store;
+    this.#asking = setInterval(() => store.live && this.#ask(), SIGN_EVERY_MS);
     this.follow();
+  }
+
+  dispose() {
+    clearInterval(this.#asking);
   }
 
   /** Introduce the page to a kernel that does not know it yet. */
@@ -20,8 +35,8 @@ export class PageFacts {
     const { live } = this.#store;
     if (live && !this.#told) {
       this.tell({ secure: globalThis.isSecureContext === true, agent: navigator.userAgent });
-      this.#asked = performance.now();
-      this.#store.tell({ kind: "ping", t0: this.#asked });
+      this.#answers = 0;
+      this.#ask();
     }
     this.#told = live;
   }
@@ -32,12 +47,22 @@ export class PageFacts {
   }
 
   /**
-   * Whether it was an answer to a ping.
-   * @param {Record<string, any>} content
+   * Whether it was a sign.
+   * @param {Record<string, any>} content `t1` is when it was given, by the kernel's clock
    */
-  take({ kind, t0 }) {
+  take({ kind, t0, t1 }) {
     if (kind !== "pong") return false;
-    if (t0 === this.#asked) this.tell({ roundTripMs: performance.now() - this.#asked });
+    if (t0 !== this.#asked || !isNumber(t1)) return true;
+    const now = pageClock();
+    this.#store.tell({ kind: "clock", told: t1, sent: now });
+    if (this.#answers === 0) this.tell({ roundTripMs: now - t0 });
+    this.#answers += 1;
+    if (this.#answers < SIGNS_AT_FIRST) this.#ask();
     return true;
+  }
+
+  #ask() {
+    this.#asked = pageClock();
+    this.#store.tell({ kind: "ping", t0: this.#asked });
   }
 }

@@ -12,6 +12,7 @@ import { Heartbeat } from "./heartbeat.js";
 import { mergedPicture, prependTurns, trimTurns } from "./history.js";
 import { Listeners } from "./listeners.js";
 import { applyOp, emptyPicture, readPicture, readTurn } from "./picture.js";
+import { pageClock } from "./pageclock.js";
 import { BatchSequence } from "./sequence.js";
 import { ServerWatch, serverAnswers } from "./server.js";
 import { Trouble } from "./trouble.js";
@@ -233,7 +234,7 @@ export class ConsoleStore {
 
   #askForPicture() {
     this.#sequence.asked(performance.now());
-    this.tell({ kind: "ready", last: this.#sequence.last, sent: performance.timeOrigin + performance.now() });
+    this.tell({ kind: "ready", last: this.#sequence.last, sent: pageClock() });
   }
 
   /** The synced trait is what there is without a kernel, and until its first answer. */

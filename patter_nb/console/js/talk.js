@@ -55,6 +55,7 @@ export class Talk {
       engine.onDevices(() => void this.#guard(() => this.#readDevices())),
       () => removeEventListener("pagehide", bye),
       () => this.#voice.dispose(),
+      () => this.#facts.dispose(),
     ];
   }
 

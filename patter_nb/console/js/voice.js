@@ -169,9 +169,9 @@ export class SessionVoice {
     this.#store.tell({ kind: "trouble", name: "no-voice", cause, remedy });
   }
 
-  /** @param {{position: number, moving: boolean}} message */
-  #played({ position, moving }) {
-    this.#store.tell({ kind: "played", position });
+  /** @param {{position: number, at: number, moving: boolean}} message */
+  #played({ position, at, moving }) {
+    this.#store.tell({ kind: "played", position, at: this.#player.soundsAt(at) });
     if (moving !== this.#moving) this.#store.changed();
     this.#moving = moving;
     this.#aloud.next();

@@ -72,7 +72,7 @@ export class FakeEngine {
   /** @type {Set<() => void>} */
   stateListeners = new Set();
   /** @type {any} */
-  speaker = { position: 0, outputLatencyMs: 0 };
+  speaker = { position: 0, outputLatencyMs: 0, soundsAt: (/** @type {number} */ time) => 1000 * time };
 
   constructor() {
     for (const name of ["enqueue", "pause", "resume", "flush"]) {

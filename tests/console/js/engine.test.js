@@ -163,7 +163,7 @@ afterEach(() => {
 
 /** @param {number} opening */
 function frames(opening) {
-  return { kind: "frames", session: "a", opening, seq: 4, captureMs: [80, 100], pcm: new Int16Array(640) };
+  return { kind: "frames", session: "a", opening, seq: 4, captureMs: [80, 100], at: 5.08, echo: [false, false], pcm: new Int16Array(640) };
 }
 
 const newestOpening = () => browser.said.findLast(({ kind }) => kind === "open").opening;
@@ -248,12 +248,23 @@ describe("the microphone", () => {
     const first = newestOpening();
     browser.say(frames(first));
     browser.say({ kind: "level", session: "a", opening: first, peak: -3, rms: -20, silenced: false });
-    expect(onFrames).toHaveBeenCalledWith({ opening: first, seq: 4, t: 80, captureMs: [80, 100], pcm: new Int16Array(640) });
+    const echo = [false, false];
+    const told = { opening: first, seq: 4, t: 80, captureMs: [80, 100], captured: expect.any(Number), echo, pcm: new Int16Array(640) };
+    expect(onFrames).toHaveBeenCalledWith(told);
     expect(onLevel).toHaveBeenCalledWith({ peak: -3, rms: -20, silenced: false });
     await engine.openMicrophone("a", { onFrames });
     expect(newestOpening()).toBeGreaterThan(first);
     browser.say(frames(first));
     expect(onFrames).toHaveBeenCalledTimes(1);
+  });
+
+  test("tells when a frame was captured: before it came in by what the devices need", async () => {
+    const onFrames = vi.fn();
+    await engine.openMicrophone("a", { onFrames });
+    Object.assign(browser.contexts[0], { getOutputTimestamp: () => ({ contextTime: 5, performanceTime: 2000 }) });
+    vi.spyOn(browser.streams[0], "getAudioTracks").mockReturnValue(/** @type {any} */ ([{ getSettings: () => ({ latency: 0.01 }) }]));
+    browser.say(frames(newestOpening()));
+    expect(onFrames.mock.calls[0][0].captured).toBeCloseTo(performance.timeOrigin + 2080 - 30 - 10, 3);
   });
 
   test("is taken by another session, which the first one is told", async () => {
@@ -419,6 +430,20 @@ describe("the loudspeaker", () => {
     expect(told).toEqual(["played", "paused by itself", "resumed", "flushed", "out of order"]);
     expect(player.position).toBe(3100);
     expect(player.outputLatencyMs).toBeCloseTo(30);
+  });
+
+  test("knows when a sample sounds, by what the browser tells of its device", async () => {
+    await engine.wake();
+    const player = engine.player("a");
+    const [context] = browser.contexts;
+    context.currentTime = 9;
+    const now = performance.timeOrigin + performance.now();
+    expect(player.soundsAt(9)).toBeGreaterThanOrEqual(now + 30);
+    expect(player.soundsAt(9)).toBeLessThan(now + 30 + 1000);
+    Object.assign(context, { getOutputTimestamp: () => ({ contextTime: 8.9, performanceTime: 5000 }) });
+    expect(player.soundsAt(9)).toBeCloseTo(performance.timeOrigin + 5100, 3);
+    Object.assign(context, { getOutputTimestamp: () => ({ contextTime: 0, performanceTime: 0 }) });
+    expect(player.soundsAt(9)).toBeGreaterThanOrEqual(now + 30);
   });
 
   test("keeps nothing of the caller's and leaves it whole", async () => {

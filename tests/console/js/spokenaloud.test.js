@@ -287,7 +287,7 @@ describe("SessionVoice with a browser's voice", () => {
     expect(browser.texts).toEqual([]);
     expect(engine.of("enqueue").map(([start]) => start)).toEqual([0]);
     engine.speaker.position = 100;
-    engine.speaker.onPlayed({ position: 100, moving: false });
+    engine.speaker.onPlayed({ position: 100, at: 1, moving: false });
     expect(browser.texts).toEqual(["It is sunny."]);
     browser.begins();
     browser.ends();

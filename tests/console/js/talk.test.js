@@ -253,11 +253,11 @@ describe("the voice", () => {
 
   it("tells how far it was heard, and when the page paused it by itself", () => {
     const { engine, ears } = talkingSession();
-    engine.speaker.onPlayed({ position: 960, moving: true });
+    engine.speaker.onPlayed({ position: 960, at: 2, moving: true });
     engine.speaker.onPaused({ position: 970, by: "itself" });
     engine.speaker.onPaused({ position: 970, by: "session" });
     expect(ears.told()).toEqual([
-      { kind: "played", position: 960, page: "this page" },
+      { kind: "played", position: 960, at: 2000, page: "this page" },
       { kind: "paused", position: 970, page: "this page" },
     ]);
   });
@@ -381,6 +381,31 @@ it("introduces the page, and tells how long the kernel takes to answer", () => {
   const told = ears.told("facts").slice(1);
   expect(told).toHaveLength(1);
   expect(told[0].facts.roundTripMs).toBeGreaterThanOrEqual(40);
+  store.dispose();
+});
+
+it("answers the kernel’s signs at once, several at first and one now and then, so that the clocks can be compared", () => {
+  const { talk, store, ears, kernel, screen } = talkingSession();
+  screen.emit("comm_live_update", (screen.comm_live = false));
+  vi.advanceTimersByTime(100);
+  screen.emit("comm_live_update", (screen.comm_live = true));
+  vi.advanceTimersByTime(100);
+  const answer = () => kernel.says({ kind: "pong", t0: ears.told("ping").at(-1)?.t0, t1: 77 });
+  for (let sign = 0; sign < 6; sign++) answer();
+  expect(ears.told("clock")).toHaveLength(4);
+  for (const { told, sent } of ears.told("clock")) {
+    expect(told).toBe(77);
+    expect(Math.abs(sent - performance.timeOrigin - performance.now())).toBeLessThan(1000);
+  }
+  kernel.says({ kind: "pong", t0: ears.told("ping").at(-1)?.t0, t1: "soon" });
+  const before = ears.told("ping").length;
+  vi.advanceTimersByTime(10_000);
+  expect(ears.told("ping")).toHaveLength(before + 1);
+  answer();
+  expect(ears.told("clock")).toHaveLength(5);
+  talk.dispose();
+  vi.advanceTimersByTime(60_000);
+  expect(ears.told("ping")).toHaveLength(before + 1);
   store.dispose();
 });
 

@@ -40,6 +40,7 @@ describe("capture", () => {
       expect(message.pcm.length).toBe(640);
       expect(message.captureMs[0]).toBeCloseTo(40 * i, 6);
       expect(message.captureMs[1]).toBeCloseTo(40 * i + 20, 6);
+      expect(message.at - messages[0].at).toBeCloseTo(0.04 * i, 6);
     });
     expect(thread.of("opened")).toEqual([{ kind: "opened", session: "a", opening: 7, at: 0 }]);
   });

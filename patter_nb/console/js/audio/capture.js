@@ -20,9 +20,9 @@ const WINDOWS_PER_LEVEL = LOUDNESS_WINDOWS_PER_S / 20;
 
 /**
  * Two frames; `seq` numbers the first, `opening` the opening of the microphone. `captureMs` says for each when its first sample was
- * captured, on the audio clock, from the opening of the microphone: `seq * 20`, unless the audio thread has missed sound. `echo` says for
- * each whether the agent's voice may be in it and no louder one is.
- * @typedef {{kind: "frames", session: string, opening: number, seq: number, captureMs: number[], echo: boolean[],
+ * captured, on the audio clock, from the opening of the microphone: `seq * 20`, unless the audio thread has missed sound; `at` is that of
+ * the first in seconds of the context's time. `echo` says for each whether the agent's voice may be in it and no louder one is.
+ * @typedef {{kind: "frames", session: string, opening: number, seq: number, captureMs: number[], at: number, echo: boolean[],
  *   pcm: Int16Array<ArrayBuffer>}} FramesMessage
  * What the microphone hears, in dBFS; `silenced` when silence is sent instead.
  * @typedef {{kind: "level", session: string, opening: number, peak: number, rms: number, silenced: boolean}} LevelMessage
@@ -47,6 +47,7 @@ export class MicrophoneCapture {
   /** The render quantum that should come next, and how many sample frames never came. */
   #nextFrame = -1;
   #missed = 0;
+  #firstFrame = 0;
   /** @type {Int16Array | null} */
   #recording = null;
   #recordingAt = 0;
@@ -89,6 +90,7 @@ export class MicrophoneCapture {
    * @param {boolean} [echo] whether the agent's voice may come back in it, and nobody talks over it
    */
   process(input, frame, silenced, echo = false) {
+    if (this.#nextFrame < 0) this.#firstFrame = frame;
     if (this.#nextFrame >= 0 && frame > this.#nextFrame) this.#missed += frame - this.#nextFrame;
     this.#nextFrame = frame + input.length;
     const room = this.#resampler.outputFor(input.length);
@@ -123,7 +125,9 @@ export class MicrophoneCapture {
   #send() {
     const { session, opening } = this;
     const pcm = this.#pcm;
-    this.#post({ kind: "frames", session, opening, seq: this.#seq, captureMs: this.#captureMs, echo: this.#echo, pcm }, [pcm.buffer]);
+    const captureMs = this.#captureMs;
+    const at = this.#firstFrame / this.#rate + captureMs[0] / 1000;
+    this.#post({ kind: "frames", session, opening, seq: this.#seq, captureMs, at, echo: this.#echo, pcm }, [pcm.buffer]);
     this.#pcm = new Int16Array(MESSAGE_SAMPLES);
     this.#filled = 0;
     this.#captureMs = [];

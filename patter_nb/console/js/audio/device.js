@@ -54,6 +54,13 @@ export function factsOf(stream, contextRate) {
   };
 }
 
+/** Between a sound's reaching the microphone and its reaching the page, as the browser reports it. @param {MediaStream | null} stream */
+export function inputLatencyMs(stream) {
+  const [track] = stream?.getAudioTracks() ?? [];
+  const { latency } = /** @type {{latency?: number}} */ (track?.getSettings() ?? {});
+  return 1000 * (latency ?? 0);
+}
+
 /**
  * The microphones there are. They have names only once the person has allowed one.
  * @returns {Promise<{deviceId: string, label: string}[]>}

@@ -5,16 +5,16 @@
  * Every widget on a page is a module instance of its own, perhaps of another version, and the person has one microphone. So the engine
  * is kept where all of them find it, is reached only by the methods below, and hands out and takes only plain values.
  */
-import { closeDevice, factsOf, microphones, onMicrophones, openDevice } from "./device.js";
+import { closeDevice, factsOf, inputLatencyMs, microphones, onMicrophones, openDevice } from "./device.js";
 import { AudioFault } from "./fault.js";
 import { PageAudio } from "./pageaudio.js";
 import { Loudspeaker } from "./speaker.js";
 
 /**
  * Two frames of 20 ms (640 samples of mono PCM16 at 16 kHz). `seq` numbers the first since the microphone was opened; `t` is when its
- * first sample was captured, in ms since then on the audio clock, `captureMs` that of both frames. `opening` numbers the openings; it
- * grows, also from one page load to the next.
- * @typedef {{opening: number, seq: number, t: number, captureMs: number[], echo: boolean[],
+ * first sample was captured, in ms since then on the audio clock, `captureMs` that of both frames, `captured` that of the first in ms of
+ * the page's clock. `opening` numbers the openings; it grows, also from one page load to the next.
+ * @typedef {{opening: number, seq: number, t: number, captureMs: number[], captured: number, echo: boolean[],
  *   pcm: Int16Array<ArrayBuffer>}} Frames
  * Level of the microphone in dBFS, from -96, 20 times a second; `silenced` when silence is sent instead of it.
  * @typedef {{peak: number, rms: number, silenced: boolean}} Level
@@ -27,7 +27,7 @@ import { Loudspeaker } from "./speaker.js";
  */
 
 /** Changes only when a method does, so that modules of two versions never share an engine that one of them cannot use. */
-const ENGINE_KEY = Symbol.for("patter_nb.audio.1");
+const ENGINE_KEY = Symbol.for("patter_nb.audio.2");
 
 /** The one engine of this page. @returns {AudioEngine} */
 export function audioEngine() {
@@ -231,10 +231,11 @@ export class AudioEngine {
   }
 
   /** @param {OpenLine} line @param {import("./worklet.js").Captured} message */
-  #hear({ ears, whenRecorded }, message) {
+  #hear({ ears, stream, whenRecorded }, message) {
     if (message.kind === "frames") {
-      const { opening, seq, captureMs, echo, pcm } = message;
-      ears.onFrames?.({ opening, seq, t: captureMs[0], captureMs, echo, pcm });
+      const { opening, seq, captureMs, at, echo, pcm } = message;
+      const captured = this.#audio.rendersAt(at) - inputLatencyMs(stream);
+      ears.onFrames?.({ opening, seq, t: captureMs[0], captureMs, captured, echo, pcm });
     } else if (message.kind === "level") {
       ears.onLevel?.({ peak: message.peak, rms: message.rms, silenced: message.silenced });
     } else {

@@ -62,6 +62,26 @@ export class PageAudio {
   }
 
   /**
+   * When the sample at `time` of the context sounds, in ms of the page's clock, as far as the browser knows its devices.
+   * @param {number} time seconds
+   */
+  soundsAt(time) {
+    const context = this.#context;
+    const { contextTime = 0, performanceTime = 0 } = context?.getOutputTimestamp?.() ?? {};
+    const known = contextTime > 0 && performanceTime > 0;
+    const sounding = known ? performanceTime - 1000 * contextTime : performance.now() + this.outputLatencyMs - 1000 * this.currentTime;
+    return performance.timeOrigin + sounding + 1000 * time;
+  }
+
+  /**
+   * When the sample at `time` of the context is made, in ms of the page's clock; what comes in with it has just come in.
+   * @param {number} time seconds
+   */
+  rendersAt(time) {
+    return this.soundsAt(time) - this.outputLatencyMs;
+  }
+
+  /**
    * Makes the context and lets it run, as far as the browser allows; to be called while a click or a key is handled.
    * @returns {Promise<AudioState>} what was reached
    * @throws {AudioFault} "insecure-origin", "unsupported"

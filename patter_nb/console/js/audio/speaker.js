@@ -78,6 +78,11 @@ export class Loudspeaker {
     return this.#audio.outputLatencyMs;
   }
 
+  /** When what leaves the page at `time` of the context sounds, in ms of the page's clock. @param {number} time seconds */
+  soundsAt(time) {
+    return this.#audio.soundsAt(time);
+  }
+
   /** For the engine. @param {PlayedMessage | PausedMessage | ResumedMessage | FlushedMessage | FaultMessage} message */
   told(message) {
     if (message.kind === "played") this.#cursor = message;
