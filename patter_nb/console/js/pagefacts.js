@@ -57,6 +57,7 @@ export class PageFacts {
     this.#store.tell({ kind: "clock", told: t1, sent: now });
     if (this.#answers === 0) this.tell({ roundTripMs: now - t0 });
     this.#answers += 1;
+    this.#asked = -1;
     if (this.#answers < SIGNS_AT_FIRST) this.#ask();
     return true;
   }
