@@ -3,14 +3,14 @@ import importlib.util
 import re
 import shutil
 import sys
-import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from hub_double import COMMIT as AT
+from hub_double import Web, put_on_hub
 
 from patter_nb.downloads import (
     ARTIFACTS,
@@ -27,6 +27,7 @@ from patter_nb.downloads import (
     verified,
 )
 from patter_nb.downloads.artifacts import local_speech_model
+from patter_nb.downloads.hub import hf_folder, kept_folder
 from patter_nb.downloads.wheels import obtain
 from patter_nb.errors import (
     AuthenticationError,
@@ -322,45 +323,6 @@ def test_an_unknown_name_lists_the_known() -> None:
 # --- files from the web
 
 
-class Web:
-    """A server on this machine. `routes`: path to (status, headers, body). `requests`: what was asked, (method, path, authorization)."""
-
-    def __init__(self) -> None:
-        self.routes: dict[str, tuple[int, dict[str, str], bytes]] = {}
-        self.requests: list[tuple[str, str, str | None]] = []
-        web = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.answer(body=True)
-
-            def do_HEAD(self) -> None:
-                self.answer(body=False)
-
-            def answer(self, *, body: bool) -> None:
-                web.requests.append((self.command, self.path, self.headers["Authorization"]))
-                status, headers, content = web.routes.get(self.path, (404, {}, b""))
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(content)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                if body:
-                    self.wfile.write(content)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Web]]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -538,3 +500,91 @@ def test_a_file_that_is_not_what_the_hub_says_is_not_kept(hub: tuple[Web, Web], 
     with pytest.raises(PatterConfigError, match="nothing was kept"):
         hf_file(REF)
     assert files_under(place / "environment") == []
+
+
+# --- repositories of the hub
+
+WHOLE = "hf:owner/whisper"
+SMALL = b'{"model_type": "whisper"}\n'
+FILES = {"model.bin": CONTENT, "config.json": SMALL, "README.md": b"# Whisper\n"}
+NAMES = ("model.bin", "config.json", "vocabulary.txt")
+
+
+@pytest.fixture
+def whole(serve: Callable[[], Web], monkeypatch: pytest.MonkeyPatch) -> Web:
+    """The hub, with a repository of several files."""
+    web = serve()
+    monkeypatch.setenv("HF_ENDPOINT", web.url)
+    put_on_hub(web, "owner/whisper", FILES, large={"model.bin"})
+    return web
+
+
+def asked(web: Web) -> list[str]:
+    """The files that the hub was asked for, and "api"."""
+    return ["api" if path.startswith("/api") else path.rpartition("/")[2] for _, path, _ in web.requests]
+
+
+def test_the_files_of_a_repository_are_fetched_once_of_one_commit(whole: Web, place: Path) -> None:
+    assert kept_folder(WHOLE) is None
+    folder = hf_folder(WHOLE, NAMES)
+    assert folder == data_dir() / "hub" / "owner" / "whisper"
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name in FILES} == {"model.bin": CONTENT, "config.json": SMALL}
+    assert [path for _, path, _ in whole.requests[1:]] == [f"/owner/whisper/resolve/{AT}/{name}" for name in ("model.bin", "config.json")]
+    assert hf_folder(WHOLE, NAMES) == kept_folder(WHOLE) == folder
+    assert asked(whole) == ["api", "model.bin", "config.json"]
+
+
+@pytest.mark.parametrize("name", ["model.bin", "config.json"])
+def test_of_a_repository_only_what_is_damaged_is_fetched_again(whole: Web, place: Path, name: str) -> None:
+    folder = hf_folder(WHOLE, NAMES)
+    (folder / name).write_bytes(b"damaged")
+    assert kept_folder(WHOLE) is None
+    whole.requests.clear()
+    hf_folder(WHOLE, NAMES)
+    assert (folder / name).read_bytes() == FILES[name]
+    assert asked(whole) == ["api", name]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("model.bin", "SHA-256"), ("config.json", "Git blob id")])
+def test_a_file_of_a_repository_that_is_another_is_not_kept(whole: Web, place: Path, name: str, kind: str) -> None:
+    whole.routes[f"/owner/whisper/resolve/{AT}/{name}"] = (200, {}, b"another")
+    with pytest.raises(PatterConfigError, match=rf"{name} sent a file with the {kind} .*nothing was kept"):
+        hf_folder(WHOLE, NAMES)
+    assert kept_folder(WHOLE) is None
+    assert not (data_dir() / "hub" / "owner" / "whisper" / name).exists()
+
+
+LISTING = "/api/models/owner/whisper/revision/main?blobs=true"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "says"),
+    [
+        ((404, {}, b""), ModelNotFound, "There is no"),
+        ((401, {}, b""), AuthenticationError, "HF_TOKEN"),
+        ((200, {}, b"<html>"), PatterConfigError, "HF_ENDPOINT"),
+        ((200, {}, b"[]"), PatterConfigError, "HF_ENDPOINT"),
+        ((200, {}, b'{"sha": "main", "siblings": []}'), PatterConfigError, "HF_ENDPOINT"),
+        ((200, {}, f'{{"sha": "{AT}", "siblings": []}}'.encode()), ModelNotFound, "has none of model.bin"),
+    ],
+    ids=["missing", "gated", "no json", "no listing", "no commit", "no files"],
+)
+def test_a_repository_that_is_none_of_the_hubs_is_not_fetched(
+    whole: Web, place: Path, answer: tuple[int, dict[str, str], bytes], error: type[PatterError], says: str
+) -> None:
+    whole.routes[LISTING] = answer
+    with pytest.raises(error, match=says):
+        hf_folder(WHOLE, NAMES)
+    assert files_under(place / "environment") == []
+
+
+@pytest.mark.parametrize("ref", ["owner/repo", "hf:owner", "hf:owner/repo/file", "hf:../repo", "hf:owner/..", "hf:a/b?c", "hf:"])
+def test_what_names_no_repository_of_the_hub(ref: str) -> None:
+    with pytest.raises(PatterConfigError, match=r'Write "hf:owner/repo"'):
+        hf_folder(ref, NAMES)
+
+
+def test_the_token_goes_with_every_request_to_the_hub_for_a_repository(whole: Web, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    hf_folder(WHOLE, NAMES)
+    assert [authorization for _, _, authorization in whole.requests] == ["Bearer hf_secret"] * 3

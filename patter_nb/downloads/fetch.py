@@ -30,10 +30,21 @@ from patter_nb.errors import (
 )
 from patter_nb.files import whole_file
 
-__all__ = ["HubFile", "fetch", "hf_file", "hf_resolve"]
+__all__ = [
+    "TIMEOUT_S",
+    "HubFile",
+    "check_status",
+    "endpoint_url",
+    "fetch",
+    "fetch_blob",
+    "headers_for",
+    "hf_file",
+    "hf_resolve",
+    "network_errors",
+]
 
 _HUB = "https://huggingface.co"
-_TIMEOUT_S = 30.0
+TIMEOUT_S = 30.0
 _AS_STORED = {"Accept-Encoding": "identity"}
 """Hash and size are those of the stored file, so it must not be packed for the way."""
 _RENAMES = 3
@@ -55,18 +66,31 @@ def fetch(url: str, path: Path, sha256: str, progress: Progress | None = None) -
     Raises `PatterConfigError` for another hash, `ModelNotFound`, `AuthenticationError`, `RateLimitError`, `ServerError` by HTTP status,
     `ConnectionFailed` and `RequestTimeout` by network, `PatterError` when the file cannot be written. `path` is then as it was before.
     """
-    progress = progress or Quiet()
-    digest = hashlib.sha256()
-    with _network_errors(url), whole_file(path, parents=True) as file, httpx.Client(follow_redirects=True, timeout=_TIMEOUT_S) as client:
-        with client.stream("GET", url, headers=_headers(url)) as response:
-            _check_status(response, url)
+    _fetch(url, path, hashlib.sha256(), ("SHA-256", sha256), progress or Quiet())
+
+
+def fetch_blob(url: str, path: Path, blob: str, size: int, progress: Progress | None = None) -> None:
+    """Download a file of the hub that is not in large file storage, of which it keeps Git's id: the SHA-1 of "blob", `size` and content.
+
+    Raises what `fetch` raises.
+    """
+    digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    _fetch(url, path, digest, ("Git blob id", blob), progress or Quiet())
+
+
+def _fetch(url: str, path: Path, digest: hashlib._Hash, promised: tuple[str, str], progress: Progress) -> None:
+    """Download `url` to `path`, if `digest` of it comes to what is promised: (what that is called, in hex)."""
+    with network_errors(url), whole_file(path, parents=True) as file, httpx.Client(follow_redirects=True, timeout=TIMEOUT_S) as client:
+        with client.stream("GET", url, headers=headers_for(url)) as response:
+            check_status(response, url)
             total = int(response.headers.get("content-length", 0))
             for block in response.iter_bytes(1 << 20):
                 digest.update(block)
                 file.write(block)
                 progress.advance(response.num_bytes_downloaded, total)
-        if digest.hexdigest() != sha256:
-            message = f"{url} sent a file with the SHA-256 {digest.hexdigest()}, expected {sha256}; nothing was kept."
+        kind, expected = promised
+        if digest.hexdigest() != expected:
+            message = f"{url} sent a file with the {kind} {digest.hexdigest()}, expected {expected}; nothing was kept."
             raise PatterConfigError(message, hint="Try again; if it stays so, a proxy or the sender changed the file: do not use it.")
 
 
@@ -79,18 +103,18 @@ def hf_resolve(ref: str, endpoint: str | None = None) -> HubFile:
     Raises `PatterConfigError` for a ref of another form and for a file without a hash; else what `fetch` raises.
     """
     owner, repo, file = _parts(ref)
-    base = (endpoint or _endpoint()).rstrip("/")
+    base = (endpoint or endpoint_url()).rstrip("/")
     url = httpx.URL(f"{base}/{owner}/{repo}/resolve/main/{file}")
-    with _network_errors(str(url)), httpx.Client(timeout=_TIMEOUT_S) as client:
-        response = client.head(url, headers=_headers(str(url)))
+    with network_errors(str(url)), httpx.Client(timeout=TIMEOUT_S) as client:
+        response = client.head(url, headers=headers_for(str(url)))
         for _ in range(_RENAMES):
             target = url.join(response.headers.get("location", ""))
             if not response.has_redirect_location or "x-linked-etag" in response.headers or _origin(target) != _origin(url):
                 break
             url = target
-            response = client.head(url, headers=_headers(str(url)))
+            response = client.head(url, headers=headers_for(str(url)))
         if not response.has_redirect_location:
-            _check_status(response, str(url))
+            check_status(response, str(url))
     sha256 = response.headers.get("x-linked-etag", "").removeprefix("W/").strip('"').lower()
     if not re.fullmatch("[0-9a-f]{64}", sha256):
         raise PatterConfigError(f"The hub gives no SHA-256 for {ref}.", hint="Name a model file (.gguf); small text files have none.")
@@ -126,14 +150,15 @@ def _parts(ref: str) -> tuple[str, str, str]:
     return owner, repo, file
 
 
-def _endpoint() -> str:
+def endpoint_url() -> str:
+    """The hub: HF_ENDPOINT, or https://huggingface.co."""
     return os.environ.get("HF_ENDPOINT") or _HUB
 
 
-def _headers(url: str) -> dict[str, str]:
-    """With the hub's token for the hub's own host only; httpx drops it from a redirect to another host."""
+def headers_for(url: str) -> dict[str, str]:
+    """What a request carries: with the hub's token for the hub's own host only; httpx drops it from a redirect to another host."""
     token = os.environ.get("HF_TOKEN")
-    to_hub = _origin(httpx.URL(url)) == _origin(httpx.URL(_endpoint()))
+    to_hub = _origin(httpx.URL(url)) == _origin(httpx.URL(endpoint_url()))
     return {**_AS_STORED, "Authorization": f"Bearer {token}"} if token and to_hub else _AS_STORED
 
 
@@ -141,7 +166,8 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-def _check_status(response: httpx.Response, url: str) -> None:
+def check_status(response: httpx.Response, url: str) -> None:
+    """Raise the error of our family that an HTTP status is."""
     status = response.status_code
     match status:
         case _ if response.is_success:
@@ -162,10 +188,11 @@ def _check_status(response: httpx.Response, url: str) -> None:
 
 
 @contextmanager
-def _network_errors(url: str) -> Iterator[None]:
+def network_errors(url: str) -> Iterator[None]:
+    """What the network does to a request for `url`, as errors of our family."""
     try:
         yield
     except httpx.TimeoutException as error:
-        raise RequestTimeout(f"{url} did not answer within {_TIMEOUT_S:.0f} s.", hint="Check the network and try again.") from error
+        raise RequestTimeout(f"{url} did not answer within {TIMEOUT_S:.0f} s.", hint="Check the network and try again.") from error
     except (httpx.TransportError, httpx.TooManyRedirects) as error:
         raise ConnectionFailed(f"{url} could not be read: {error}", hint="Check the network and try again; nothing was kept.") from error
