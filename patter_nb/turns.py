@@ -197,11 +197,9 @@ class Turns(Tabular, Sequence[Turn]):
         turn = early if number is None else self._turns.get(number, early)
         if sent.stage == "engine":
             self._conversation = attempt
-        for request in reversed(turn.requests if turn is not None else ()):
-            if request.stage == "llm" == sent.stage:
-                request.attempts.append(attempt)
-                return
-            if request.stage == "engine" == sent.stage and not request.attempts:
+        asked = [request for request in (turn.requests if turn is not None else ()) if request.stage == sent.stage]
+        for request in asked[-1:] if sent.stage == "llm" else asked:
+            if request is asked[-1] or not request.attempts:
                 request.attempts.append(attempt)
 
     def _fold_answered(self, told: RequestAnswered) -> None:

@@ -5,7 +5,8 @@ A track grows in blocks that never move, so that an hour costs its data and at m
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+import builtins
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ _VALUE_BLOCK = 4096
 
 
 class Track(Generic[Scalar]):
-    """An array of one dimension that only grows. `len`, `slice`, and `np.asarray` for the whole."""
+    """An array of one dimension that only grows. `len`, slices as of an array, and `np.asarray` for the whole."""
 
     __slots__ = ("_block", "_blocks", "_dtype", "_length")
 
@@ -64,6 +65,19 @@ class Track(Generic[Scalar]):
         values = pieces[0] if first == last else np.concatenate(pieces)
         values.flags.writeable = False
         return values
+
+    @overload
+    def __getitem__(self, index: int) -> Scalar: ...
+    @overload
+    def __getitem__(self, index: builtins.slice) -> npt.NDArray[Scalar]: ...
+    def __getitem__(self, index: int | builtins.slice) -> Scalar | npt.NDArray[Scalar]:
+        """One value, or an array of them; `track[16_000:32_000]` is the second second of the person's sound."""
+        if isinstance(index, builtins.slice):
+            start, stop, step = index.indices(self._length)
+            return self.slice(start, max(start, stop)) if step == 1 else np.asarray(self)[index]
+        at = range(self._length)[index]
+        value: Scalar = self.slice(at, at + 1)[0]
+        return value
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         if copy is False and len(self._blocks) > 1:

@@ -290,6 +290,7 @@ class Engaged:
         meant, history = self._door.agent, self._said_before()
         await self._open(engine, meant, history)
         self._begin_work(meant, history)
+        self._tell_opened(self._requests.front)
         self._ask_next()
 
     def _fail(self, engine: Engine, error: PatterError) -> None:
