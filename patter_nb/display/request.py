@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from patter_nb.display.figures import count, duration, money, tokens
@@ -15,14 +16,25 @@ from patter_nb.turn import LLMRequest
 
 __all__ = ["request_page", "request_text", "requests_page", "requests_text", "sent_figures"]
 
-_ROOM = 24_000
 _TOOL_ROOM = 6_000
 _SHOWN = 20
-_ATTEMPTS_SHOWN = 6
 _BY_CLIENT = "sent by the vendor's own client: address, headers and size on the wire are not known here"
 _LET_GO = "no longer kept: of a long session the newest bodies and answers are"
 _PACKED = {"application/vnd.msgpack": "MessagePack", "gzip": "gzip"}
 _MOODS = {None: "dim", "stop": "ok", "tool_calls": "ok", "length": "warn", "content_filter": "bad", "cancelled": "warn"}
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much of a request is shown: bytes of a body, how many attempts and headers, bytes of a name or an error."""
+
+    body: int
+    attempts: int
+    headers: int
+    line: int
+
+
+FULL = Room(body=24_000, attempts=6, headers=40, line=400)
 
 
 # --- in words
@@ -30,9 +42,9 @@ _MOODS = {None: "dim", "stop": "ok", "tool_calls": "ok", "length": "warn", "cont
 
 def request_text(request: LLMRequest) -> str:
     """Who was asked, in lines of plain text: figures, then what was sent and answered."""
-    lines = [f"Request of turn {request.turn}, round {request.round}: {_who(request)}, {_ended(request)}"]
+    lines = [f"Request of turn {request.turn}, round {request.round}: {line(_who(request), 200)}, {_ended(request)}"]
     lines += [f"  {figures}" for figures in (clean_line(*_used(request)), clean_line(*_took(request))) if figures]
-    lines += [f"  attempt {each.attempt}: {_failed(each)}" for each in _earlier(request)[:_ATTEMPTS_SHOWN]]
+    lines += [f"  attempt {each.attempt}: {_failed(each)}" for each in _earlier(request)[: FULL.attempts]]
     if (sent := request.sent) is None:
         return "\n".join((*lines, "  nothing went over a wire"))
     lines.append(f"  sent      {line(_address(sent), 300)}")
@@ -134,23 +146,23 @@ def _counted(attempt: Attempt) -> list[tuple[str, str]]:
 
 def request_page(request: LLMRequest) -> Html:
     """Figures, then folds of what was sent and answered."""
-    return join(*_figures(request), *_exchanged(request, _ROOM), *chunk_lines(request.chunks, 12_000))
+    return join(*_figures(request, FULL), *_exchanged(request, FULL), *chunk_lines(request.chunks, 12_000))
 
 
-def _figures(request: LLMRequest) -> list[Html]:
+def _figures(request: LLMRequest, room: Room) -> list[Html]:
     """Who was asked, how it ended, what it took and cost, and what failed before."""
     where = f" turn {request.turn}, round {request.round}" + (f", piece {request.piece}" if request.piece is not None else "")
     ended = _ended(request)
     mood = "bad" if ended == "failed" else _MOODS.get(request.finish_reason, "dim")
-    head = tag("div", tag("b", foreign(_who(request), 300)), " ", tag("span", ended, cls=mood), tag("small", where))
+    head = tag("div", tag("b", foreign(_who(request), room.line)), " ", tag("span", ended, cls=mood), tag("small", where))
     figures = [tag("p", told, cls="dim") for told in (clean_line(*_used(request)), clean_line(*_took(request))) if told]
     earlier = _earlier(request)
-    tried = [tag("li", f"attempt {each.attempt}: ", foreign(_failed(each), 400)) for each in earlier[:_ATTEMPTS_SHOWN]]
+    tried = [tag("li", f"attempt {each.attempt}: ", foreign(_failed(each), room.line)) for each in earlier[: room.attempts]]
     again = [tag("ul", *tried, left_out(len(earlier) - len(tried), "attempts"), cls="warn")] if tried else []
     return [head, *figures, *again]
 
 
-def _exchanged(request: LLMRequest, room: int) -> list[Html]:
+def _exchanged(request: LLMRequest, room: Room) -> list[Html]:
     sent = request.sent
     if sent is None:
         return [tag("p", "Nothing went over a wire.", cls="dim")]
@@ -160,33 +172,33 @@ def _exchanged(request: LLMRequest, room: int) -> list[Html]:
     return [_sent(sent, room), *([_answered(answered, room)] if answered is not None else [])]
 
 
-def _sent(sent: Sent, room: int) -> Html:
+def _sent(sent: Sent, room: Room) -> Html:
     size = [tag("small", f" {count(sent.size, 'byte')}")] if sent.size is not None else []
-    title = tag("summary", "sent ", tag("code", foreign(_address(sent), 400)) if sent.url else "by the vendor’s own client", *size)
+    title = tag("summary", "sent ", tag("code", foreign(_address(sent), room.line)) if sent.url else "by the vendor’s own client", *size)
     unknown = [] if sent.url else [tag("p", f"{_BY_CLIENT[:1].upper()}{_BY_CLIENT[1:]}.", cls="dim")]
-    return tag("details", title, *unknown, _headers(sent.headers), _json(sent.body, room))
+    return tag("details", title, *unknown, _headers(sent.headers, room), _json(sent.body, room.body))
 
 
-def _answered(answered: Answered, room: int) -> Html:
+def _answered(answered: Answered, room: Room) -> Html:
     title = tag("summary", "answered ", tag("small", _reply(answered)))
     events = answered.events
     if events is None:
-        return tag("details", title, _headers(answered.headers), tag("p", f"{_LET_GO[:1].upper()}{_LET_GO[1:]}.", cls="dim"))
+        return tag("details", title, _headers(answered.headers, room), tag("p", f"{_LET_GO[:1].upper()}{_LET_GO[1:]}.", cls="dim"))
     text = "\n".join(event if isinstance(event, str) else compact_json(event) for event in events)
-    shown, rest = shorten(text, room)
+    shown, rest = shorten(text, room.body)
     part = [tag("p", "Of this answer only the beginning is kept.", cls="dim")] if not answered.is_whole else []
-    return tag("details", title, _headers(answered.headers), tag("pre", tag("bdi", shown)), left_out(rest), *part)
+    return tag("details", title, _headers(answered.headers, room), tag("pre", tag("bdi", shown)), left_out(rest), *part)
 
 
-def _conversation(sent: Sent, attempt: Attempt, room: int) -> Html:
+def _conversation(sent: Sent, attempt: Attempt, room: Room) -> Html:
     """An engine's: the settings it was sent, and how many messages went there and back."""
-    title = tag("summary", "conversation ", tag("code", foreign(_address(sent), 400)) if sent.url else "by the vendor’s own client")
+    title = tag("summary", "conversation ", tag("code", foreign(_address(sent), room.line)) if sent.url else "by the vendor’s own client")
     rows = [_row(f"messages {who}", foreign(kinds, 1500)) for who, kinds in _counted(attempt)]
-    return tag("details", title, tag("dl", *rows), _headers(sent.headers), _json(sent.body, room))
+    return tag("details", title, tag("dl", *rows), _headers(sent.headers, room), _json(sent.body, room.body))
 
 
-def _headers(headers: Mapping[str, str]) -> Html:
-    shown = list(headers.items())[:40]
+def _headers(headers: Mapping[str, str], room: Room) -> Html:
+    shown = list(headers.items())[: room.headers]
     return tag("dl", *(_row(foreign(name, 100), tag("code", foreign(value, 300))) for name, value in shown)) if shown else Html()
 
 
@@ -207,10 +219,10 @@ def requests_page(requests: Requests) -> Html:
     if not len(requests):
         return tag("p", "No requests yet.", cls="dim")
     shown = requests[-_SHOWN:]
-    room = _ROOM * 2 // len(shown)
+    room = Room(body=24_000 // len(shown), attempts=2, headers=0, line=200)
     hidden = len(requests) - len(shown)
     note = [tag("p", tag("small", f"… {count(hidden, 'earlier request')} not shown"))] if hidden else []
-    items = (tag("li", *_figures(each), *_exchanged(each, min(room, _ROOM))) for each in shown)
+    items = (tag("li", *_figures(each, room), *_exchanged(each, room)) for each in shown)
     return join(tag("div", tag("b", count(len(requests), "request"))), _dialects(shown), *note, tag("ol", *items))
 
 
