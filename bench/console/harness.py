@@ -54,7 +54,7 @@ from patter_nb.testing import RecordedVAD, ScriptedLLM, ScriptedSTT
 mark_frames()
 """
 WATCH_PLAYER = """() => {
-  const engine = globalThis[Symbol.for("patter_nb.audio.1")];
+  const engine = globalThis[Symbol.for("patter_nb.audio.2")];
   const [id] = globalThis[Symbol.for("patter_nb.console.1")].leases.keys();
   const player = engine.player(id);
   window.__player = [];

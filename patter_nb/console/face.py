@@ -113,8 +113,8 @@ class Face:
                 self._hear(content, bytes(buffers[0]))
                 return
             if content["kind"] in ("ready", "clock") and self._transport is not None:
-                told = content.get("told")
-                self._transport.offer(Met(str(content["page"]), float(content["sent"]), None if told is None else float(told)))
+                pair = None if content.get("told") is None else (float(content["told"]), float(content["received"]))
+                self._transport.offer(Met(str(content["page"]), float(content["sent"]), pair))
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._take, dict(content))
         except Exception as error:  # noqa: BLE001  # what is raised in a handler is shown nowhere
@@ -252,7 +252,7 @@ class Face:
         clock = self.session.transport.clock
         while self._pages:
             began = clock.wall_s()
-            self._send({"kind": "beat"})
+            self._send({"kind": "beat", "at": clock.now_ms()})
             await asyncio.sleep(BEAT_S)
             busy_s = clock.wall_s() - began - BEAT_S
             if busy_s > BUSY_S:

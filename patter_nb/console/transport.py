@@ -49,11 +49,13 @@ class ListenBy:
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """A page has said something, at `sent_ms` of its clock; right after it heard what had been said to it at `told_ms` of the session's."""
+    """A page has said something, at `sent_ms` of its clock. `told`: something was sent to it then by the session's clock, and came then by
+    its own.
+    """
 
     page: str
     sent_ms: float
-    told_ms: float | None = None
+    told: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +137,8 @@ class ConsoleTransport:
                         if (lost := self._inbox.lost) > self._told_lost:
                             self._told_lost = lost
                             yield Trouble(AudioError(f"{lost} frames of sound never came from the page.", hint="Reload the page."))
-                    case Met(page, sent_ms, told_ms):
-                        self._meet(self._inbox.clock(page), sent_ms, told_ms, arrived_ms)
+                    case Met():
+                        self._meet(self._inbox.clock(arrival.page), arrival, arrived_ms)
                     case Sounded(page, position, at_ms):
                         self._forget_until(position)
                         yield Played(position, self.clock.now_ms() - self._inbox.clock(page).here(at_ms))
@@ -152,10 +154,10 @@ class ConsoleTransport:
             if not self._arrivals and not self._closed:
                 await self._arrived.wait()
 
-    def _meet(self, clock: PageClock, sent_ms: float, told_ms: float | None, arrived_ms: float) -> None:
-        clock.heard(sent_ms, arrived_ms)
-        if told_ms is not None:
-            clock.told(told_ms, sent_ms)
+    def _meet(self, clock: PageClock, met: Met, arrived_ms: float) -> None:
+        clock.heard(met.sent_ms, arrived_ms)
+        if met.told is not None:
+            clock.told(*met.told)
 
     def _listen_by(self, speaker: Speaker | None) -> None:
         if speaker == self.speaker:

@@ -53,9 +53,9 @@ export class PageFacts {
   take({ kind, t0, t1 }) {
     if (kind !== "pong") return false;
     if (t0 !== this.#asked || !isNumber(t1)) return true;
-    const now = pageClock();
-    this.#store.tell({ kind: "clock", told: t1, sent: now });
-    if (this.#answers === 0) this.tell({ roundTripMs: now - t0 });
+    this.#store.signs.heard(t1);
+    this.#store.tell({ kind: "clock", ...this.#store.signs.take(), sent: pageClock() });
+    if (this.#answers === 0) this.tell({ roundTripMs: pageClock() - t0 });
     this.#answers += 1;
     this.#asked = -1;
     if (this.#answers < SIGNS_AT_FIRST) this.#ask();

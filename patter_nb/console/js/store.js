@@ -6,13 +6,13 @@
  * known lives here, once for each Screen model on the page: the picture with every batch applied, the state of connection, kernel and
  * microphone, and what went wrong. Batches are numbered; where one is missing the kernel is asked for the whole picture again.
  */
-import { WireFault, isCount, isList, isRecord } from "./checks.js";
+import { WireFault, isCount, isList, isNumber, isRecord } from "./checks.js";
 import { Coalescer } from "./coalescer.js";
 import { Heartbeat } from "./heartbeat.js";
 import { mergedPicture, prependTurns, trimTurns } from "./history.js";
 import { Listeners } from "./listeners.js";
 import { applyOp, emptyPicture, readPicture, readTurn } from "./picture.js";
-import { pageClock } from "./pageclock.js";
+import { ClockSigns, pageClock } from "./pageclock.js";
 import { BatchSequence } from "./sequence.js";
 import { ServerWatch, serverAnswers } from "./server.js";
 import { Trouble } from "./trouble.js";
@@ -73,6 +73,8 @@ export class ConsoleStore {
     /** @type {string[]} what was typed and has not come back as a turn */
     this.waiting = [];
     this.trouble = new Trouble();
+    /** By which the kernel's clock can be compared with the page's. */
+    this.signs = new ClockSigns();
     /** @type {() => number | null} how far the person has heard, on the output axis; null where this page plays nothing */
     this.cursor = () => null;
     this.#hookUp("on");
@@ -162,6 +164,7 @@ export class ConsoleStore {
   /** @param {Record<string, any>} content @param {unknown[]} buffers */
   #take(content, buffers) {
     if (content.kind === "beat") {
+      if (isNumber(content.at)) this.signs.heard(content.at);
       this.#heartbeat.beat(performance.now());
       return this.#look();
     }

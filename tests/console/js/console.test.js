@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { FakeEngine, FakeModel, STAGE, piece, toolRun } from "./console_doubles.js";
 import entry from "../../../patter_nb/console/js/entry.js";
 
-const ENGINE = Symbol.for("patter_nb.audio.1");
+const ENGINE = Symbol.for("patter_nb.audio.2");
 const PAGE = Symbol.for("patter_nb.console.1");
 const page = /** @type {Record<symbol, any>} */ (globalThis);
 

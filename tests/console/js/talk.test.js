@@ -393,16 +393,19 @@ it("answers the kernel’s signs at once, several at first and one now and then,
   const answer = () => kernel.says({ kind: "pong", t0: ears.told("ping").at(-1)?.t0, t1: 77 });
   for (let sign = 0; sign < 6; sign++) answer();
   expect(ears.told("clock")).toHaveLength(4);
-  for (const { told, sent } of ears.told("clock")) {
+  for (const { told, received, sent } of ears.told("clock")) {
     expect(told).toBe(77);
+    expect(received).toBeLessThanOrEqual(sent);
     expect(Math.abs(sent - performance.timeOrigin - performance.now())).toBeLessThan(1000);
   }
   kernel.says({ kind: "pong", t0: ears.told("ping").at(-1)?.t0, t1: "soon" });
   const before = ears.told("ping").length;
   vi.advanceTimersByTime(10_000);
   expect(ears.told("ping")).toHaveLength(before + 1);
+  kernel.says({ kind: "beat", at: 99_000 }); // so much quicker than the others
   answer();
   expect(ears.told("clock")).toHaveLength(5);
+  expect(ears.told("clock")[4].told).toBe(99_000);
   talk.dispose();
   vi.advanceTimersByTime(60_000);
   expect(ears.told("ping")).toHaveLength(before + 1);
