@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -78,13 +77,12 @@ def _running(session: Session) -> Iterator[Finding]:
 
 def _keys() -> Iterator[Finding]:
     """Which vendors there is a key for; never the key."""
-    from patter_nb import AnthropicLLM, AssemblyAISTT, CartesiaTTS, CerebrasLLM, DeepgramSTT, ElevenLabsTTS, GoogleLLM, GroqLLM, OpenAILLM
+    from patter_nb.offers import offers
 
-    models = {kind.__name__: kind.key_names for kind in (OpenAILLM, AnthropicLLM, GroqLLM, CerebrasLLM, GoogleLLM)}
-    speech = {kind.__name__: (kind.key_name,) for kind in (DeepgramSTT, AssemblyAISTT, CartesiaTTS, ElevenLabsTTS)}
-    for provider, keys in {**models, **speech}.items():
-        present = [name for name in keys if os.environ.get(name)]
-        yield Finding("providers", provider, f"{present[0]} is set" if present else f"no key ({' or '.join(keys)})")
+    for offer in offers():
+        if offer.keys:
+            unset = f"no key ({' or '.join(offer.keys)})"
+            yield Finding("providers", offer.name, unset if offer.key_set is None else f"{offer.key_set} is set")
 
 
 def _console(session: Session) -> Iterator[Finding]:

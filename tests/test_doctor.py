@@ -23,15 +23,21 @@ async def test_it_says_which_keys_there_are_and_never_what_they_are(monkeypatch:
         report = session.doctor()
     found = {finding.name: finding.value for finding in report.findings if finding.topic == "providers"}
     assert found == {
+        "OpenAIRealtime": "no key (OPENAI_API_KEY)",
+        "ElevenLabsConvAI": "no key (ELEVENLABS_API_KEY)",
+        "GeminiLive": "GOOGLE_API_KEY is set",
         "OpenAILLM": "no key (OPENAI_API_KEY)",
         "AnthropicLLM": "no key (ANTHROPIC_API_KEY)",
         "GroqLLM": "GROQ_API_KEY is set",
         "CerebrasLLM": "no key (CEREBRAS_API_KEY)",
         "GoogleLLM": "GOOGLE_API_KEY is set",
         "DeepgramSTT": "DEEPGRAM_API_KEY is set",
+        "OpenAITranscribeSTT": "no key (OPENAI_API_KEY)",
         "AssemblyAISTT": "no key (ASSEMBLYAI_API_KEY)",
-        "CartesiaTTS": "no key (CARTESIA_API_KEY)",
+        "CartesiaSTT": "no key (CARTESIA_API_KEY)",
+        "OpenAITTS": "no key (OPENAI_API_KEY)",
         "ElevenLabsTTS": "no key (ELEVENLABS_API_KEY)",
+        "CartesiaTTS": "no key (CARTESIA_API_KEY)",
     }
     shown = report._repr_mimebundle_()
     assert "GroqLLM" in shown["text/html"]

@@ -44,6 +44,7 @@ class GeminiLive(SocketEngine):
 
     asking_interrupts: ClassVar[bool] = True
     provider: ClassVar[str] = "google"
+    key_names: ClassVar[tuple[str, ...]] = _KEYS
     costs = True
 
     def __init__(

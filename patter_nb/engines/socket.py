@@ -111,6 +111,10 @@ class SocketEngine(ABC):
     """Base of the engines that speak JSON over a WebSocket. An engine says where it connects, how it begins, and what messages mean."""
 
     provider: ClassVar[str]
+    key_names: ClassVar[tuple[str, ...]]
+    """Environment variables that its key comes from, the first that is set."""
+    setting_names: ClassVar[tuple[str, ...]] = ()
+    """Environment variables without which it cannot be made, unless it is told otherwise."""
     asking_interrupts: ClassVar[bool] = False
     idle_s: ClassVar[float | None] = None
     """After this long without a message the engine is asked what that means."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from patter_nb.audio.frames import SAMPLE_RATE, Pcm
 from patter_nb.downloads.artifacts import verified
+from patter_nb.downloads.needs import Needs
 from patter_nb.errors import PatterConfigError
 from patter_nb.inference import import_native
 from patter_nb.stt.utterance import UtteranceSTT
@@ -42,6 +43,7 @@ class MoonshineSTT(UtteranceSTT[Any]):
     """
 
     provider: ClassVar[str] = "moonshine"
+    needs: ClassVar[Needs] = Needs("local", ("moonshine_voice",), ("moonshine",))
 
     def __init__(self, model: str = "tiny-en") -> None:
         if model != "tiny-en":

@@ -8,6 +8,7 @@ import numpy as np
 
 from patter_nb.audio.frames import Pcm
 from patter_nb.downloads.artifacts import verified
+from patter_nb.downloads.needs import Needs
 from patter_nb.errors import PatterConfigError
 from patter_nb.inference import import_native, inference_threads
 from patter_nb.stt.imagined import is_imagined
@@ -28,6 +29,7 @@ class WhisperSTT(UtteranceSTT[Any]):
     """
 
     provider: ClassVar[str] = "whisper"
+    needs: ClassVar[Needs] = Needs("whisper", ("faster_whisper",), ("whisper",))
     partial_ms: ClassVar[int] = 1000
 
     def __init__(self, model: str = "tiny.en") -> None:

@@ -10,10 +10,11 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from patter_nb.audio.frames import AudioFormat, Pcm
 from patter_nb.downloads.artifacts import ARTIFACTS, locate, verified
+from patter_nb.downloads.needs import Needs
 from patter_nb.errors import ModelNotFound, PatterConfigError
 from patter_nb.inference import NativeModel, import_native, inference_threads, onnx_session
 
@@ -37,6 +38,7 @@ class PiperTTS:
 
     provider: Final = "piper"
     costs: Final = False
+    needs: ClassVar[Needs] = Needs("local", ("piper",), ("joe",))
 
     def __init__(self, voice: str | Path | None = None) -> None:
         self._voice = None if voice is None else Path(voice).expanduser()

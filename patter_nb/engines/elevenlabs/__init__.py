@@ -56,6 +56,8 @@ class ElevenLabsConvAI(SocketEngine):
     """
 
     provider: ClassVar[str] = "elevenlabs"
+    key_names: ClassVar[tuple[str, ...]] = ("ELEVENLABS_API_KEY",)
+    setting_names: ClassVar[tuple[str, ...]] = ("ELEVENLABS_AGENT_ID",)
     idle_s: ClassVar[float | None] = 1.0
     asking_interrupts: ClassVar[bool] = True
     form_hint: ClassVar[str | None] = (

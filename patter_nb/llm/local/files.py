@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from patter_nb.downloads.artifacts import ARTIFACTS, locate, verified
+from patter_nb.downloads.artifacts import ARTIFACTS, verified
 from patter_nb.downloads.fetch import hf_file
+from patter_nb.downloads.needs import Needs
 from patter_nb.errors import PatterConfigError
 
-__all__ = ["DEFAULT_MODEL", "encoder_files", "local_model_is_installed", "model_file"]
+__all__ = ["DEFAULT_MODEL", "NEEDS", "encoder_files", "local_model_is_installed", "model_file"]
 
 DEFAULT_MODEL: Final = "smollm2"
 _ENCODER: Final = "minilm"
+NEEDS: Final = Needs("local", ("xllamacpp",), (DEFAULT_MODEL, _ENCODER))
 
 
 def local_model_is_installed() -> bool:
     """Whether `LocalLLM()` has all that it needs on this machine. Loads and reads nothing."""
-    return find_spec("xllamacpp") is not None and all(locate(ARTIFACTS[name]) for name in (DEFAULT_MODEL, _ENCODER))
+    return not NEEDS.commands
 
 
 def model_file(model: str | Path) -> Path:

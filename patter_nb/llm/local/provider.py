@@ -6,15 +6,16 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
+from patter_nb.downloads.needs import Needs
 from patter_nb.errors import PatterConfigError
 from patter_nb.inference import NativeModel, inference_threads
 from patter_nb.llm.base import LLMChunk, Message, ToolSpec
 from patter_nb.llm.local.choosing import Choosing
 from patter_nb.llm.local.deciding import Deciding
 from patter_nb.llm.local.encoder import Encoder
-from patter_nb.llm.local.files import encoder_files, model_file
+from patter_nb.llm.local.files import NEEDS, encoder_files, model_file
 from patter_nb.llm.local.runtime import Runtime
 from patter_nb.llm.local.strategy import Strategy
 
@@ -38,6 +39,7 @@ class LocalLLM:
 
     provider: Final = "local"
     costs: Final = False
+    needs: ClassVar[Needs] = NEEDS
 
     def __init__(self, model: str | Path = "smollm2", *, threads: int | None = None) -> None:
         if not isinstance(model, str | Path):
