@@ -488,11 +488,12 @@ class BreakpointsSet(Body):
 
 @dataclass(frozen=True, slots=True)
 class BreakpointHit(Body):
-    """The answer stopped before `what`, until `resume`."""
+    """The answer stopped before `what`, until `resume`: of a tool the call `id`."""
 
     type: ClassVar[str] = "breakpoint_hit"
     point: Breakpoint
     what: str
+    id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,8 +76,10 @@ async def test_parallel_calls_stop_one_after_the_other() -> None:
         await until(lambda: RAN == ["Rome"])
         assert turn.status == "running"
         await session.resume(arguments={"city": "Bergen"})
+        hits = [(body.id, body.what) for body in bodies(session, BreakpointHit)]
     assert RAN == ["Rome", "Bergen"]
     assert turn.agent_text == "Fine in both."
+    assert hits == [(call.id, f'get_weather({{"city": "{city}"}})') for call, city in zip(turn.tool_calls, ("Rome", "Oslo"), strict=True)]
 
 
 async def test_before_the_model_is_asked_the_messages_are_changed() -> None:

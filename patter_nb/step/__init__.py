@@ -71,7 +71,7 @@ def step(state: State, now_ms: float, given: Input) -> Stepped:
     if not isinstance(given, FrameHeard) or s.effects:
         answering.advance(s)
         _use_free_floor(s)
-        breakpoints.keep_back(s)
+        breakpoints.keep_back(s, state.held[:1])
     if s.state.word != state.word:
         s.log(StateChanged(s.state.word))
     return Stepped(s.state, tuple(s.events), tuple(s.effects))

@@ -39,9 +39,8 @@ def set_points(s: Scene, given: PauseAt) -> None:
     s.change(breakpoints=frozenset(given.points))
 
 
-def keep_back(s: Scene) -> None:
-    """At the end of a step: keep back what a breakpoint stands before, and forget what nobody wants any more."""
-    before = s.state.held[:1]
+def keep_back(s: Scene, before: tuple[Held, ...]) -> None:
+    """At the end of a step: keep back what a breakpoint stands before, and forget what nobody wants any more. It stood at `before`."""
     held: list[Held] = [effect for effect in s.state.held if _is_wanted(s.state, effect)]
     done: list[Effect] = []
     for effect in s.effects:
@@ -51,8 +50,8 @@ def keep_back(s: Scene) -> None:
             done.append(effect)
     s.effects[:] = [*done, *s.released]
     s.change(held=tuple(held))
-    if held and tuple(held[:1]) != before:
-        s.log(BreakpointHit(point_of(held[0]), _told(s.state, held[0])))
+    if held and (held[0],) != before:
+        s.log(BreakpointHit(point_of(held[0]), _told(s.state, held[0]), _call(held[0])))
 
 
 def resume(s: Scene, given: Resume) -> None:
@@ -60,7 +59,7 @@ def resume(s: Scene, given: Resume) -> None:
     if not s.state.held:
         return
     first, *rest = s.state.held
-    s.log(BreakpointLeft(point_of(first), given.edits, first.request.id if isinstance(first, RunTool) else None))
+    s.log(BreakpointLeft(point_of(first), given.edits, _call(first)))
     while rest and point_of(rest[0]) not in s.state.breakpoints:
         s.released.append(rest.pop(0))
     s.change(held=tuple(rest))
@@ -105,6 +104,11 @@ def _edited(s: Scene, effect: Held, edits: Mapping[str, Any]) -> Held:
             s.change_answer(pieces=tuple(pieces))
             return replace(effect, text=edits["text"])
     return effect
+
+
+def _call(effect: Held) -> str | None:
+    """The tool call that it is."""
+    return effect.request.id if isinstance(effect, RunTool) else None
 
 
 def _told(state: State, effect: Held) -> str:
