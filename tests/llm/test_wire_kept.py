@@ -16,13 +16,15 @@ from talking import bodies, until
 from ways import FIVE, KEY, WAYS, Vendor, Way
 
 from patter_nb import Agent, OpenAICompatibleLLM, Patter, tool
+from patter_nb.console.picture import Picture
 from patter_nb.display import mimebundle
 from patter_nb.errors import PatterError
-from patter_nb.events import RequestAnswered, RequestSent
+from patter_nb.events import Body, LLMRequested, PreemptiveDropped, PreemptiveStarted, RequestAnswered, RequestSent
 from patter_nb.llm.fallback import FallbackLLM
 from patter_nb.llm.wire.attempt import ANSWER_ROOM, Answered, Attempt, Sent
 from patter_nb.llm.wire.recording import Attempts
 from patter_nb.session import Session
+from patter_nb.step.scene import Happened
 from patter_nb.testing import Call, ScriptedLLM, WireServer
 from patter_nb.testing.scripted import Hold
 from patter_nb.testing.wire import HttpError, Reasoning, Usage
@@ -302,6 +304,25 @@ async def test_a_log_that_is_read_tells_the_figures() -> None:
     assert (first.answered.status, first.answered.total_ms) == (200, live.answered.total_ms)
     assert (first.sent.body, first.answered.events) == (None, None)
     assert "no longer kept" in mimebundle(first)["text/html"].lower()
+
+
+async def test_an_answer_that_was_begun_early_and_dropped_may_end_late() -> None:
+    """It has no turn then, and nobody who reads the log may trip over it."""
+    sent = RequestSent(0, "llm", 1, "openai", "m", 1, "https://v.example", 90, 90)
+    async with session_of(ScriptedLLM(["Hello."])) as session:
+        picture = Picture(session)
+        session.events.subscribe(picture.fold)
+        told: list[Body] = [PreemptiveStarted("Rome"), LLMRequested(1, "openai", "m", True, (), 0, ()), sent]
+        told += [PreemptiveDropped("the person went on"), RequestAnswered(0, 200, None, 1.0, 2.0, 10)]
+        session.events.attempts.begin("openai", "m", 1, "wire", Sent("POST", "https://v.example", {}, 90, 90, b"{}"))
+        for body in told:
+            session.events.append(Happened(1, 0, body), 0.0, 0.0)
+        turn = await session.ask("Hi")
+        assert picture.drain()
+        (dropped,) = turn.thrown_away
+        assert dropped.attempts == [session.events.attempts[0]]
+        assert session.requests[0] is dropped
+        assert list(session.requests.to_pandas().wasted) == [True, False]
 
 
 def test_an_attempt_is_what_it_says() -> None:
