@@ -45,4 +45,5 @@ def local_models() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("models"):
-            item.fixturenames.insert(0, "local_models")  # type: ignore[attr-defined]  # tests written as functions have it
+            # not into the list that is there: the other rows of the same test have it too
+            item.fixturenames = ["local_models", *item.fixturenames]  # type: ignore[attr-defined]  # tests written as functions have it

@@ -14,13 +14,11 @@ from math import exp
 from typing import Any, ClassVar, Final, Literal
 
 from patter_nb.audio.frames import AudioFormat
-from patter_nb.stt.base import Transcript, Word
-from patter_nb.stt.imagined import is_imagined
 from patter_nb.stt.wire.link import Closed, Message
 from patter_nb.stt.wire.socket import SocketSTT
 from patter_nb.stt.wire.stream import Stream
 from patter_nb.stt.wire.told import Answered, Declined, Interim, Segment, Told
-from patter_nb.stt.wire.upload import UploadStream
+from patter_nb.stt.wire.whisper_upload import OPENAI_WHISPER, whisper_upload
 from patter_nb.wire.openai_usage import transcription_tokens
 from patter_nb.wire.refusals import refusal_of
 
@@ -73,16 +71,12 @@ class OpenAITranscribeSTT(SocketSTT):
 
     @property
     def _uploads(self) -> bool:
-        return self.model == "whisper-1"
+        return self.model == OPENAI_WHISPER
 
     def _begin(self, format: AudioFormat) -> Stream:  # type: ignore[override]  # one model has no socket
         if not self._uploads:
             return super()._begin(format)
-        fields = [("model", self.model), ("response_format", "verbose_json")]
-        fields += [("timestamp_granularities[]", kind) for kind in ("word", "segment")]
-        fields += [(key, value) for key, value in (("language", self.language), ("prompt", self.options.get("prompt"))) if value]
-        url = f"{self.base_url}/audio/transcriptions"
-        return UploadStream(self, format.sample_rate, url=url, headers=self.headers(), fields=fields, read=_uploaded)
+        return whisper_upload(self, format.sample_rate, self.headers())
 
     async def warmup(self) -> None:
         """Open the connection that `open` will use. A vendor that cannot be reached now is not an error yet."""
@@ -164,15 +158,3 @@ class _Items:
 
 def _mean(logprobs: Sequence[Mapping[str, Any]] | None) -> float | None:
     return exp(sum(float(one["logprob"]) for one in logprobs) / len(logprobs)) if logprobs else None
-
-
-def _uploaded(answer: Mapping[str, Any]) -> Transcript:
-    """The words of an answer, but for what Whisper made of silence."""
-    words = tuple(Word(str(one["word"]), one["start"] * 1000, one["end"] * 1000) for one in answer.get("words") or ())
-    segments = answer.get("segments") or ()
-    kept = [one for one in segments if not is_imagined(str(one["text"]), float(one["no_speech_prob"]), float(one["avg_logprob"]))]
-    if len(kept) == len(segments):
-        return Transcript(str(answer["text"]).strip(), True, words)
-    spans = [(one["start"] * 1000, one["end"] * 1000) for one in kept]
-    spoken = tuple(word for word in words if any(start <= (word.start_ms or 0.0) < stop for start, stop in spans))
-    return Transcript("".join(str(one["text"]) for one in kept).strip(), True, spoken)

@@ -145,6 +145,11 @@ class UtteranceSTT(ABC, Generic[Model]):
         self._native = NativeModel(f"{self.provider} {model}", self._load, self._unload)
         self._restart()
 
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return type(self).__name__
+
     @abstractmethod
     def _load(self) -> Model:
         """The model, ready to run. Called on the model's thread."""
@@ -162,9 +167,7 @@ class UtteranceSTT(ABC, Generic[Model]):
 
     async def open(self, format: AudioFormat) -> None:
         if format.sample_rate != SAMPLE_RATE:
-            raise AudioError(
-                f"{type(self).__name__} takes sound of {SAMPLE_RATE} Hz, not {format.sample_rate} Hz.", hint="Resample it first."
-            )
+            raise AudioError(f"{self.name} takes sound of {SAMPLE_RATE} Hz, not {format.sample_rate} Hz.", hint="Resample it first.")
         self._restart()
 
     async def push(self, frame: Frame) -> None:

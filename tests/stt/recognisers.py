@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pytest
 
-from patter_nb import AssemblyAISTT, CartesiaSTT, DeepgramSTT, OpenAITranscribeSTT
+from patter_nb import AssemblyAISTT, CartesiaSTT, DeepgramSTT, OpenAITranscribeSTT, WhisperSTT
 from patter_nb.audio.frames import AudioFormat, Frame, Pcm
 from patter_nb.errors import PatterError
 from patter_nb.stt.base import STT, Transcript
@@ -65,11 +66,26 @@ WHISPER = Vendor(
     "openai whisper-1", OpenAITranscribeSTT, "/v1", "OPENAI_API_KEY", None, None, model="whisper-1", confidence=False, by_itself=False
 )
 
-VENDORS = (DEEPGRAM, ASSEMBLYAI, CARTESIA, OPENAI, WHISPER)
+
+def whisper_at_openai(key: str | None = None, *, model: str = "whisper-1", **options: Any) -> Any:
+    return WhisperSTT(key, model=model, **options)
+
+
+WHISPER_STT = Vendor("whisper", whisper_at_openai, "/v1", "OPENAI_API_KEY", None, None, confidence=False, by_itself=False)
+
+VENDORS = (DEEPGRAM, ASSEMBLYAI, CARTESIA, OPENAI, WHISPER, WHISPER_STT)
 SOCKETS = tuple(vendor for vendor in VENDORS if vendor.socket)
 
+installed = pytest.mark.skipif(not find_spec("faster_whisper"), reason='needs pip install "patter-nb[whisper]"')
+"""For Whisper on this machine."""
 every_vendor = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
 every_socket = pytest.mark.parametrize("vendor", SOCKETS, ids=lambda vendor: vendor.name)
+
+
+def wire(stt: Any) -> VendorSTT:
+    """What speaks to the vendor: the recogniser, or the part of it."""
+    found: VendorSTT = stt._ears if isinstance(stt, WhisperSTT) else stt
+    return found
 
 
 def frames(ms: int, *, first: int = 0, level: int = 2000) -> Iterator[Frame]:

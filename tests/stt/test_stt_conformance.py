@@ -8,7 +8,22 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from recognisers import ASSEMBLYAI, DEEPGRAM, KEY, SOCKETS, VENDORS, WHISPER, Vendor, every_socket, every_vendor, frames, hearing, sound
+from recognisers import (
+    ASSEMBLYAI,
+    DEEPGRAM,
+    KEY,
+    SOCKETS,
+    VENDORS,
+    WHISPER,
+    WHISPER_STT,
+    Vendor,
+    every_socket,
+    every_vendor,
+    frames,
+    hearing,
+    installed,
+    sound,
+)
 from talking import settle, until
 
 from patter_nb.audio.frames import AudioFormat, Frame
@@ -17,6 +32,7 @@ from patter_nb.clock import ManualClock
 from patter_nb.errors import PatterConfigError
 from patter_nb.stt.base import STT
 from patter_nb.stt.moonshine import MoonshineSTT
+from patter_nb.stt.whisper import WhisperSTT
 from patter_nb.testing import ScriptedSTT
 from patter_nb.testing.wire.speech_script import Said
 from patter_nb.testing.wire.speech_sockets import SpeechServer
@@ -46,7 +62,11 @@ async def test_each_finalize_is_answered_by_one_final(vendor: Vendor) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [pytest.param(MoonshineSTT, marks=pytest.mark.models, id="moonshine"), pytest.param(lambda: ScriptedSTT(["", ""]), id="scripted")],
+    [
+        pytest.param(MoonshineSTT, marks=pytest.mark.models, id="moonshine"),
+        pytest.param(WhisperSTT, marks=installed, id="whisper-here"),
+        pytest.param(lambda: ScriptedSTT(["", ""]), id="scripted"),
+    ],
 )
 async def test_so_do_the_recognisers_without_a_vendor(kind: Callable[[], STT]) -> None:
     stt = kind()
@@ -224,8 +244,12 @@ async def test_row_whisper_chunks_out_of_order() -> None:
 @every_vendor
 async def test_row_providers_silently_falling_through_to_a_default(vendor: Vendor) -> None:
     """What was asked for is what is asked of the vendor, or an error."""
-    with pytest.raises(PatterConfigError, match="model=''"):
+    with pytest.raises(PatterConfigError, match="no model of that name" if vendor is WHISPER_STT else "model=''"):
         vendor.kind(KEY, model="")
+    if vendor is WHISPER_STT:  # it is one model of the vendor's, and many of this machine's
+        with pytest.raises(PatterConfigError, match=r"no model of that name.*OpenAITranscribeSTT"):
+            vendor.kind(KEY, model="my-own-model")
+        return
     assert vendor.kind(KEY, model="my-own-model").model == "my-own-model"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from openai.types import realtime
 from pydantic import TypeAdapter
-from recognisers import ASSEMBLYAI, CARTESIA, DEEPGRAM, KEY, OPENAI, WHISPER, Vendor, every_vendor, frames, hearing
+from recognisers import ASSEMBLYAI, CARTESIA, DEEPGRAM, KEY, OPENAI, WHISPER, Vendor, every_vendor, frames, hearing, wire
 from talking import until
 
 from patter_nb import AssemblyAISTT, CartesiaSTT, DeepgramSTT, OpenAITranscribeSTT
@@ -250,7 +250,7 @@ def test_an_instance_serves_one_loop_after_another(vendor: Vendor) -> None:
 
     async def speak(*, close: bool) -> str:
         async with SpeechServer(["yes"]) as server:
-            stt.base_url = vendor.stt(server).base_url
+            wire(stt).base_url = wire(vendor.stt(server)).base_url
             if isinstance(stt, SocketSTT):
                 await stt.warmup()
             await stt.open(AudioFormat())

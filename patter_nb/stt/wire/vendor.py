@@ -69,7 +69,7 @@ class VendorSTT(ABC):
         options: Mapping[str, Any],
         unknown: Mapping[str, Any],
     ) -> None:
-        name = type(self).__name__
+        name = self.name
         reject_unknown(name, unknown, ("api_key", "model", "language", "base_url", "timeout_s", "max_retries", *options))
         if not isinstance(model, str) or not model:
             raise PatterConfigError(f"{name} cannot use model={model!r:.80}.", hint=f'For example model="{self.models[0]}".')
@@ -95,7 +95,12 @@ class VendorSTT(ABC):
 
     def __repr__(self) -> str:
         """Never with the key."""
-        return f"{type(self).__name__}(model={self.model!r})"
+        return f"{self.name}(model={self.model!r})"
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return type(self).__name__
 
     @abstractmethod
     def _begin(self, format: AudioFormat) -> Stream:
@@ -106,8 +111,8 @@ class VendorSTT(ABC):
     async def open(self, format: AudioFormat) -> None:
         """Begin a stream of mono PCM16. Connecting goes on beside it; what fails at that comes out of `transcripts()`."""
         if self._stream is not None and not self._stream.over:
-            hint = f"Give each session an instance of its own, stt={type(self).__name__}(...), or end the other one: aclose()."
-            raise PatterConfigError(f"This {type(self).__name__} hears for another session already.", hint=hint, provider=self.provider)
+            hint = f"Give each session an instance of its own, stt={self.name}(...), or end the other one: aclose()."
+            raise PatterConfigError(f"This {self.name} hears for another session already.", hint=hint, provider=self.provider)
         await self._end()
         self._stream = self._begin(format)
 
@@ -134,7 +139,7 @@ class VendorSTT(ABC):
 
     def _opened(self) -> Stream:
         if self._stream is None:
-            raise PatterConfigError(f"{type(self).__name__} is not open.", hint="Call open(AudioFormat()) first.", provider=self.provider)
+            raise PatterConfigError(f"{self.name} is not open.", hint="Call open(AudioFormat()) first.", provider=self.provider)
         return self._stream
 
     # --- what goes wrong
