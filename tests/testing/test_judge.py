@@ -37,7 +37,7 @@ async def test_the_score_decides() -> None:
 
 
 @pytest.mark.parametrize("claim", [{"passed": True}, {"passed": True, "verdict": "pass", "at_least": 0.0}])
-async def test_its_own_word_that_all_is_well_is_not_accepted(claim: dict[str, Any]) -> None:
+async def test_row_40_a_judges_own_word_that_all_is_well_is_not_accepted(claim: dict[str, Any]) -> None:
     turn = await turn_saying("I do not know.")
     with ScriptedLLM([says(0.2, "It names none.", **claim)] * 2) as llm:
         verdict = await judge(llm, turn, RUBRIC)

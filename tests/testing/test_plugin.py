@@ -7,9 +7,10 @@ import pytest
 pytest_plugins = ["pytester"]
 
 AGENT = """
+import numpy as np
 import pytest
-from patter_nb import Patter
-from patter_nb.testing import Call, ScriptedLLM, ScriptedSTT, ScriptedTTS, expect
+from patter_nb import Patter, WavTransport
+from patter_nb.testing import Call, Clock, RecordedVAD, ScriptedLLM, ScriptedSTT, ScriptedTTS, expect
 
 def get_weather(city: str) -> str:
     '''Tell the weather.'''
@@ -59,13 +60,23 @@ async def test_ears_and_voice_rest(patter_session, agent):
     session = await patter_session(agent.replace(stt=ScriptedSTT(["x"]), tts=ScriptedTTS(["x"])), llm=ScriptedLLM([]))
     assert session.stt is None and session.tts is None
 
+async def test_by_a_clock_and_by_a_recording(patter_session, agent):
+    clock = Clock()
+    typed = await patter_session(agent, clock=clock, llm=ScriptedLLM([]))
+    assert typed.transport.clock is clock
+    recording = WavTransport((np.zeros(48_000, np.int16), 16_000), paced=False)
+    parts = {"stt": ScriptedSTT(["hi"]), "vad": RecordedVAD.speaking((500, 1500)), "tts": ScriptedTTS(["Hi."]), "first_message": ""}
+    spoken = await patter_session(agent, transport=recording, llm=ScriptedLLM(["Hi."]), **parts)
+    await spoken.wait()
+    await expect(spoken).heard("hi")
+
 class TestInAClass:
     @pytest.mark.parametrize("text", ["a", "b"])
     async def test_method(self, patter_session, agent, text):
         session = await patter_session(agent, llm=ScriptedLLM([text]))
         await expect(session.ask("Hi")).said(text)
 """
-    run(pytester, tests).assert_outcomes(passed=7)
+    run(pytester, tests).assert_outcomes(passed=8)
 
 
 def test_what_was_said_is_shown_and_what_was_not_used_up_fails(pytester: pytest.Pytester) -> None:

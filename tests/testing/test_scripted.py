@@ -18,7 +18,22 @@ from patter_nb.audio.frames import AudioFormat, Frame
 from patter_nb.errors import ServerError
 from patter_nb.llm.base import LLMChunk, LLMProvider
 from patter_nb.stt.base import STT, Transcript
-from patter_nb.testing import Call, Clock, Hold, RecordedVAD, Request, ScriptedLLM, ScriptedSTT, ScriptedTTS
+from patter_nb.testing import (
+    Call,
+    Clock,
+    ConvAIServer,
+    GeminiLiveServer,
+    Hold,
+    RealtimeServer,
+    RecordedVAD,
+    Request,
+    ScriptedLLM,
+    ScriptedSTT,
+    ScriptedTTS,
+    VoiceServer,
+)
+from patter_nb.testing.wire.engine_server import Utterance
+from patter_nb.testing.wire.voices import Saying
 from patter_nb.tts.base import TTS
 from patter_nb.vad.base import VAD
 
@@ -242,6 +257,22 @@ def test_an_error_in_the_block_of_any_double_is_not_covered_up() -> None:
         with pytest.raises(KeyError), double:
             raise KeyError
         with pytest.raises(AssertionError, match="nobody"), double:
+            pass
+
+
+# --- servers of voices and engines
+
+
+async def test_what_nobody_asked_a_server_of_voices_for_is_an_error_at_the_end() -> None:
+    with pytest.raises(AssertionError, match="VoiceServer has 1 sayings that nobody asked for"):
+        async with VoiceServer(sayings=[Saying()]):
+            pass
+
+
+@pytest.mark.parametrize("kind", [RealtimeServer, ConvAIServer, GeminiLiveServer])
+async def test_what_nobody_said_to_a_server_of_engines_is_an_error_at_the_end(kind: Any) -> None:
+    with pytest.raises(AssertionError, match=f"{kind.__name__} was not given the sound of"):
+        async with kind(hears=[Utterance(0, 500, "Hi")]):
             pass
 
 

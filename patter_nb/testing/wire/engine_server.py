@@ -56,7 +56,7 @@ class EngineServer(Generic[Reply, Conversation]):
     """A server on 127.0.0.1 that says `replies` in order, and hears `hears` as the sound comes in.
 
     `received` holds every message of the client, `heard` its sound. With `odd` set, blocks of sound have an odd number of bytes where
-    the sound is longer. Leaving the block raises `AssertionError` for replies that nobody asked for.
+    the sound is longer. Leaving the block raises `AssertionError` for replies that nobody asked for, and for utterances that nobody said.
     """
 
     def __init__(self, replies: Iterable[Reply], hears: Iterable[Utterance], *, odd: bool = False) -> None:
@@ -102,6 +102,8 @@ class EngineServer(Generic[Reply, Conversation]):
         await self._runner.cleanup()
         if kind is None and self._replies:
             raise AssertionError(f"{type(self).__name__} was not asked for {[*self._replies]}.")
+        if kind is None and self._hears:
+            raise AssertionError(f"{type(self).__name__} was not given the sound of {[*self._hears]}.")
 
     async def drop(self) -> None:
         """Close every connection, as a network that fails does."""

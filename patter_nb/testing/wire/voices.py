@@ -90,7 +90,7 @@ class VoiceServer:
 
     `voice` gives the sound of a text; without one it hums, 60 ms a character. It takes the key "test-key", and the `models` and `voices`
     it is given. Texts are spoken as the `sayings` say, in order, and without one as they should be. `spoken` holds what came. Leaving
-    the block raises `AssertionError` where something failed here, in `voice`, say.
+    the block raises `AssertionError` where something failed here, in `voice`, say, and for sayings that nobody asked for.
 
     >>> async def main() -> None:
     ...     async with VoiceServer() as server, aiohttp.ClientSession() as client:
@@ -212,6 +212,8 @@ class VoiceServer:
         await self._runner.cleanup()
         if self.failures and error is None:
             raise AssertionError("VoiceServer could not speak.") from self.failures[0]
+        if self._sayings and error is None:
+            raise AssertionError(f"VoiceServer has {len(self._sayings)} sayings that nobody asked for; the next is {self._sayings[0]!r}.")
 
 
 def _hum(text: str) -> Pcm:
