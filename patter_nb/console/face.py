@@ -18,6 +18,7 @@ import numpy as np
 from patter_nb.audio.frames import FRAME_SAMPLES, Block
 from patter_nb.console.inbox import Sound
 from patter_nb.console.keepsake import Keepsake
+from patter_nb.console.picker import Picker
 from patter_nb.console.picture import Picture
 from patter_nb.console.recording import example
 from patter_nb.console.transport import Arrival, ConsoleTransport, ListenBy, Met, Sounded
@@ -86,6 +87,7 @@ class Face:
         self._pages: set[str] = set()
         self.facts: dict[str, dict[str, Any]] = {}
         """What each page has told of its browser."""
+        self._picker = Picker(session, self._send)
         self._heard_messages = 0
         session.in_loop(self._follow)
         self.ears.on_msg(self._on_message)
@@ -185,6 +187,12 @@ class Face:
                 self._send({"kind": "recording", "to": page, "rate": rate}, pcm.tobytes())
             case "ping":
                 self._send({"kind": "pong", "t0": content["t0"], "t1": self.session.transport.clock.now_ms()})
+            case "menu" if page in self._pages:
+                self._picker.show(page, content["stage"])
+            case "choose" if page in self._pages:
+                self._picker.choose(page, content)
+            case "resume" if page in self._pages:
+                self._picture.standstill.go_on(content["hit"])
             case "bye":
                 self._leave(page)
             case "played" | "paused" | "recording" | "clock":

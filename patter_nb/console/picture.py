@@ -9,8 +9,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
+from patter_nb.console.standstill import Standstill
 from patter_nb.console.turn_picture import Json, Op, TurnPicture
 from patter_nb.events import (
+    BreakpointsSet,
     Event,
     MicrophoneMuted,
     PreemptiveDropped,
@@ -52,6 +54,8 @@ class Picture:
             "muted": False,
             "partial": "",
             "half_duplex": False,
+            "breakpoints": [],
+            "stopped_at": None,
             "rate": session.transport.output.sample_rate,
         }
         self._turns: dict[int, TurnPicture] = {}
@@ -60,6 +64,7 @@ class Picture:
         self._ops: list[Op] = []
         self._touched: set[int] = set()
         self._early: list[Event] | None = None
+        self.standstill = Standstill(session)
         for event in session.events:
             self.fold(event)
         self.drain()
@@ -125,9 +130,12 @@ class Picture:
         self._ops.append(["set", "busy_ms", round(seconds * 1000)])
 
     def _fold(self, event: Event) -> None:
+        self.standstill.fold(event)
         match event.body:
             case StateChanged(state):
                 self._set("state", state)
+            case BreakpointsSet(points):
+                self._set("breakpoints", list(points))
             case MicrophoneMuted(muted):
                 self._set("muted", muted)
             case TranscriptPartial(text):
@@ -152,6 +160,7 @@ class Picture:
         self._set("spent", _spent(self._session.turns))
         self._set("spent_by", _spent_by(self._session.turns))
         self._set("state", self._session.state)
+        self._set("stopped_at", self.standstill.told)
         newest = [*self._turns.values()][-1:]
         self._set("calling", [call["name"] for turn in newest for call in turn.told["tools"] if call["status"] == "running"])
 
@@ -167,7 +176,7 @@ def _joined(turn: dict[str, Json]) -> list[dict[str, Json]]:
         return list(turn["pieces"])
     joined: list[dict[str, Json]] = []
     for piece in turn["pieces"]:
-        if joined and joined[-1]["kind"] == piece["kind"]:
+        if joined and (joined[-1]["kind"], joined[-1]["by"]) == (piece["kind"], piece["by"]):
             last = joined[-1]
             start = piece["start"] if last["start"] is None else last["start"]
             stop = last["stop"] if piece["stop"] is None else piece["stop"]

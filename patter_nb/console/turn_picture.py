@@ -9,6 +9,7 @@ from patter_nb.events import (
     Body,
     Event,
     LLMChunked,
+    LLMRequested,
     SentenceChecked,
     SentenceReady,
     SentenceSpoken,
@@ -40,6 +41,7 @@ class TurnPicture:
     def __init__(self, turn: Turn, ops: list[Op]) -> None:
         self._turn = turn
         self._calls: list[tuple[int, int]] = []
+        self._asked: str | None = None
         self._streamed_s: tuple[float, float] | None = None
         fields = {"id": turn.id, "source": turn.source, "late_ms": None, "heard": None, "stream_ms": None, **_figures(turn)}
         self.told: dict[str, Json] = {**fields, "pieces": [], "tools": [], "chunks": []}
@@ -48,6 +50,8 @@ class TurnPicture:
     def fold(self, event: Event, ops: list[Op]) -> None:
         """Take in one event of the turn."""
         match event.body:
+            case LLMRequested(provider=provider, model=model, piece=None):
+                self._asked = " ".join(filter(None, (provider, model)))
             case LLMChunked(round, chunk):
                 self._streamed_s = (self._streamed_s[0] if self._streamed_s else event.wall_s, event.wall_s)
                 self._chunk((round, chunk.index or 0), chunk, ops)
@@ -78,7 +82,8 @@ class TurnPicture:
     def _speech(self, body: Body, ops: list[Op]) -> None:
         match body:
             case SentenceReady(index, _, text, kind):
-                self._piece(index, ops, text=text, kind=kind, start=None, stop=None, done=False)
+                by = self._asked if kind == "answer" else None
+                self._piece(index, ops, text=text, kind=kind, by=by, start=None, stop=None, done=False)
             case SentenceChecked(index, text):
                 self._piece(index, ops, text=text)
             case AudioSent(index, start, stop):

@@ -8,7 +8,7 @@
  * @typedef {import("./picture.js").ChunkEntry} ChunkEntry
  * @typedef {import("./picture.js").TurnPicture} TurnPicture
  */
-import { directionOf, make, setText, writtenOut } from "./dom.js";
+import { directionOf, make, setAttribute, setText, writtenOut } from "./dom.js";
 import { asCount, asDuration } from "./figures.js";
 import { follow } from "./follow.js";
 import { newestWithChunks } from "./history.js";
@@ -75,6 +75,7 @@ export function chunksPanel(store) {
   }
 
   function update() {
+    setAttribute(element, "data-stopped", store.picture.stopped_at?.point ?? null);
     const turn = newestWithChunks(store.picture);
     if (turn === null) return;
     if (turn.id !== shown?.id || turn.chunks.length < count) begin(turn);

@@ -5,6 +5,7 @@
  * @typedef {import("./bar.js").Part} Part
  */
 import { talkBar } from "./bar.js";
+import { breakpointStrip } from "./breakpoint.js";
 import { chunksPanel } from "./chunks.js";
 import { foreign, make } from "./dom.js";
 import { faultCards } from "./faults.js";
@@ -23,9 +24,9 @@ import { transcriptPanel } from "./transcript.js";
 const VIEWS = {
   console(link) {
     const panels = columns(transcriptPanel(link), toolsPanel(link.store), chunksPanel(link.store));
-    return [talkBar(link), panels, faultCards(link.store), messageBox(link)];
+    return [talkBar(link), breakpointStrip(link.store), panels, faultCards(link.store), messageBox(link)];
   },
-  audio: (link) => [talkBar(link), faultCards(link.store)],
+  audio: (link) => [talkBar(link), breakpointStrip(link.store), faultCards(link.store)],
   transcript: (link) => [transcriptPanel(link)],
   chunks: (link) => [chunksPanel(link.store)],
   tools: (link) => [toolsPanel(link.store)],

@@ -4,6 +4,7 @@
  *
  * @typedef {import("./trouble.js").ShownFault} ShownFault
  */
+import { copyButton } from "./copying.js";
 import { button, foreign, make, setText } from "./dom.js";
 
 const FAULTS_SHOWN = 3;
@@ -82,17 +83,7 @@ function faultCard(fault, dismiss) {
 
 /** @param {string} detail */
 function detailOf(detail) {
-  const copy = button("Copy", copyIt, { class: "patter-button patter-small" });
   const text = make("pre", { tabindex: "0" }, foreign(detail));
+  const copy = copyButton("Copy", () => detail, text);
   return make("details", {}, make("summary", { "data-lm-suppress-shortcuts": "true" }, "Detail"), text, copy);
-
-  async function copyIt() {
-    try {
-      await navigator.clipboard.writeText(detail);
-      setText(copy, "Copied");
-    } catch {
-      getSelection()?.selectAllChildren(text); // no clipboard on this page: it is ready for Ctrl+C
-      setText(copy, "Selected");
-    }
-  }
 }

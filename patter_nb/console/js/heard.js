@@ -6,8 +6,8 @@
  * characters), nothing after it. The page follows its own playback cursor meanwhile, so that ink runs along with the voice.
  *
  * @typedef {import("./picture.js").TurnPicture} TurnPicture
- * @typedef {{text: string, start: number, stop: number, length: number, done: boolean, sounds: boolean, filler: boolean}} SaidPiece a piece
- *   with its text as it is shown; `length` is a guess at its samples while its end still moves
+ * @typedef {{text: string, start: number, stop: number, length: number, done: boolean, sounds: boolean, filler: boolean,
+ *   by: string | null}} SaidPiece a piece with its text as it is shown; `length` is a guess at its samples while its end still moves
  */
 import { writtenOut } from "./dom.js";
 
@@ -24,15 +24,34 @@ export function saidOf(turn, rate) {
   /** @type {import("./picture.js").SpokenPiece | null} */
   let last = null;
   return turn.pieces.map((piece) => {
-    const { text, kind, start, stop, done } = piece;
+    const { text, kind, start, stop, done, by = null } = piece;
     const apart = last !== null && last.kind !== kind && !/\s$/.test(last.text) && !/^\s/.test(text);
     const shown = writtenOut(last === null ? text.trimStart() : apart ? ` ${text}` : text);
     last = piece;
     const sounds = start !== null && stop !== null;
     const samples = sounds ? stop - start : 0;
     const length = done ? samples : Math.max(samples, Math.floor((text.length * rate) / LETTERS_A_SECOND));
-    return { text: shown, start: start ?? 0, stop: stop ?? 0, length, done, sounds, filler: kind === "filler" };
+    return { text: shown, start: start ?? 0, stop: stop ?? 0, length, done, sounds, filler: kind === "filler", by };
   });
+}
+
+/**
+ * Where in the whole another provider took over: before the first word of its first piece.
+ * @param {SaidPiece[]} pieces
+ * @returns {import("./heardtext.js").Seam[]}
+ */
+export function seamsOf(pieces) {
+  const seams = [];
+  let at = 0;
+  /** @type {string | null} */
+  let last = null;
+  for (const { text, by } of pieces) {
+    const blank = text.length - text.trimStart().length;
+    if (by !== null && last !== null && by !== last && at > 0) seams.push({ at: at + blank, by: writtenOut(by) });
+    if (blank < text.length) last = by ?? last;
+    at += text.length;
+  }
+  return seams;
 }
 
 /**

@@ -7,7 +7,8 @@
  *
  * @typedef {"speech" | "typed" | "say" | "greeting"} TurnSource
  * @typedef {"running" | "completed" | "interrupted" | "failed" | "offered"} TurnStatus
- * @typedef {{text: string, kind: "answer" | "filler" | "apology", start: number | null, stop: number | null, done: boolean}} SpokenPiece
+ * @typedef {{text: string, kind: "answer" | "filler" | "apology", start: number | null, stop: number | null, done: boolean,
+ *   by?: string | null}} SpokenPiece `by` is who was asked for it
  * @typedef {{id: string | null, name: string, arguments: string, status: "streaming" | "running" | "completed" | "failed" | "cancelled",
  *   result: string | null, error: string | null, duration_ms: number | null}} ToolRun
  * @typedef {{type: string, message: string, hint?: string | null}} TurnError
@@ -22,7 +23,7 @@
  * @typedef {{usd: string | null, unpriced: number}} Spent what is known of what it cost, and how many turns are of unknown price
  * @typedef {{session: string, state: string, calling: string[], runs: Record<string, StageRun | null>,
  *   spent: Spent, spent_by: Record<string, Spent>, muted: boolean, partial: string, half_duplex: boolean, rate: number, busy_ms: number,
- *   older: number, turns: TurnPicture[], faults: Fault[]}} SessionPicture
+ *   breakpoints: string[], stopped_at: import("./breakpoint.js").StoppedAt | null, older: number, turns: TurnPicture[], faults: Fault[]}} SessionPicture
  */
 import { WireFault, check, isBoolean, isCount, isList, isNumber, isOneOf, isRecord, isText, listOf, orNull, recordOf } from "./checks.js";
 
@@ -32,6 +33,7 @@ const isPiece = recordOf({
   start: orNull(isNumber),
   stop: orNull(isNumber),
   done: isBoolean,
+  by: (value) => value === undefined || value === null || isText(value),
 });
 const isTool = recordOf({
   id: orNull(isText),
@@ -52,6 +54,14 @@ const isHint = (value) => value === undefined || value === null || isText(value)
 const isError = recordOf({ type: isText, message: isText, hint: isHint });
 const isFault = recordOf({ id: isNumber, stage: isText, type: isText, message: isText, hint: isHint, turn: orNull(isNumber) });
 const isSpent = recordOf({ usd: orNull(isText), unpriced: isNumber });
+const isStop = recordOf({
+  hit: isCount,
+  point: isOneOf("llm_request", "tool_call", "speak"),
+  turn: isCount,
+  tool: orNull(isText),
+  what: isText,
+  cell: isText,
+});
 const isStage = recordOf({ name: isText, model: orNull(isText), costs: isBoolean });
 
 /** @type {Record<string, (value: unknown) => boolean>} */
@@ -85,6 +95,8 @@ const PICTURE_FIELDS = {
   muted: isBoolean,
   partial: isText,
   half_duplex: isBoolean,
+  breakpoints: listOf(isText),
+  stopped_at: orNull(isStop),
   rate: isNumber,
   busy_ms: isNumber,
   older: isCount,
@@ -105,6 +117,8 @@ export function emptyPicture() {
     muted: false,
     partial: "",
     half_duplex: false,
+    breakpoints: [],
+    stopped_at: null,
     rate: 16_000,
     busy_ms: 0,
     older: 0,

@@ -5,6 +5,7 @@
  *
  * @typedef {{word: string, mood: "off" | "ready" | "you" | "busy" | "agent" | "warn" | "bad"}} Status
  */
+import { stoppedWord } from "./breakpoint.js";
 import { writtenOut } from "./dom.js";
 import { asSeconds } from "./figures.js";
 
@@ -46,6 +47,7 @@ export function statusOf({ live, busyMs, serverGone, soundBlocked, picture, micr
   if (!live) return { word: "Disconnected", mood: "bad" };
   if (serverGone) return { word: `Server gone ${asSeconds(busyMs)}`, mood: "bad" };
   if (busyMs > 0) return { word: `Kernel busy ${asSeconds(busyMs)}`, mood: "warn" };
+  if (picture.stopped_at !== null && picture.state !== "stopped") return { word: stoppedWord(picture.stopped_at), mood: "warn" };
   if (soundBlocked) return { word: "Click to enable sound", mood: "warn" };
   if (picture.state === "calling") return { word: writtenOut(`Calling ${picture.calling.join(", ")}`).trim(), mood: "busy" };
   if (picture.state === "ready") {

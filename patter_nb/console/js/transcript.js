@@ -3,7 +3,8 @@
  * The conversation: every turn in its place, what is being said just now where its words will end up, and what to try before the first
  * word. Ink follows the voice with the screen's own pictures, for as long as this page plays it.
  */
-import { button, make, setText, writtenOut } from "./dom.js";
+import { stoppedHere } from "./breakpoint.js";
+import { button, make, setAttribute, setText, writtenOut } from "./dom.js";
 import { asCount } from "./figures.js";
 import { follow } from "./follow.js";
 import { panel } from "./panel.js";
@@ -51,6 +52,7 @@ export function transcriptPanel({ store, talk }) {
       const row = rows.get(turn.id) ?? new TurnRow((id) => talk.accept(id));
       rows.set(turn.id, row);
       row.update(turn, rate, cursor);
+      setAttribute(row.element, "data-stopped", stoppedHere(store.picture, turn.id));
       if (row.element === next) next = next.nextElementSibling;
       else list.insertBefore(row.element, next);
     }

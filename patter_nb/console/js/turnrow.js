@@ -7,7 +7,7 @@
  */
 import { button, make, setAttribute, setText, writtenOut } from "./dom.js";
 import { asSeconds } from "./figures.js";
-import { heardLength, saidOf, settledLength } from "./heard.js";
+import { heardLength, saidOf, seamsOf, settledLength } from "./heard.js";
 import { HeardText } from "./heardtext.js";
 
 /**
@@ -34,6 +34,8 @@ export class TurnRow {
   #rate = 0;
   /** @type {import("./heard.js").SaidPiece[]} */
   #pieces = [];
+  /** @type {import("./heardtext.js").Seam[]} */
+  #seams = [];
   #text = "";
 
   /** @param {(turn: number) => void} accept answers a turn that was only offered */
@@ -60,6 +62,7 @@ export class TurnRow {
     if (turn === this.#turn && turn.revision === this.#revision && rate === this.#rate) return;
     [this.#turn, this.#revision, this.#rate] = [turn, turn.revision, rate];
     this.#pieces = saidOf(turn, rate);
+    this.#seams = seamsOf(this.#pieces);
     this.#text = this.#pieces.map(({ text }) => text).join("");
     setAttribute(this.element, "data-status", turn.status);
     setText(this.#user, writtenOut(turn.user));
@@ -82,7 +85,7 @@ export class TurnRow {
       return this.#notice(turn, heard.length, heard.length + this.#text.length);
     }
     const heard = settled ?? heardLength(this.#pieces, cursor);
-    this.#said.show(this.#text, heard);
+    this.#said.show(this.#text, heard, this.#seams);
     this.#notice(turn, heard, this.#text.trimEnd().length);
   }
 
