@@ -95,6 +95,11 @@ class Course:
     _answered: bool = False
     _held_s: float | None = None
 
+    @property
+    def unheard(self) -> bool:
+        """Whether it sounds, and nothing of that can be heard."""
+        return self._played is not None and self._audible is None
+
     def take(self, body: Body, now_s: float) -> None:
         """Take in one event of the turn. What comes when it was heard has no share in the gap."""
         match body:

@@ -32,6 +32,7 @@ from patter_nb.events import (
     TurnStarted,
 )
 from patter_nb.keywords import reject_unknown
+from patter_nb.latencies import Latency
 from patter_nb.llm.base import LLMProvider, Message
 from patter_nb.llm.on_message import OnMessage, OnMessageLLM
 from patter_nb.log import Audio, Log
@@ -170,6 +171,12 @@ class Session:
     def doctor(self) -> Report:
         """What is installed, how the session is connected, and how long things take here."""
         return examine(self)
+
+    def latency(self) -> Latency:
+        """How long the answers took, from the person's last word to the first sound, and each part of that: percentiles over all turns that
+        were answered to their end. `turn.waterfall` has the parts of one.
+        """
+        return Latency.of(self.turns)
 
     def view(self, name: str) -> Any:
         """A live widget of the session: "console", or a part of it: "transcript", "chunks", "tools", "audio"."""

@@ -16,9 +16,14 @@ if TYPE_CHECKING:
     from patter_nb.course import Course, Spoke
     from patter_nb.turn import LLMRequest
 
-__all__ = ["UNEXPLAINED", "Part", "Waterfall", "waterfall_of"]
+__all__ = ["PARTS", "UNEXPLAINED", "Part", "Waterfall", "waterfall_of"]
 
 UNEXPLAINED: Final = "unexplained"
+PARTS: Final = (
+    *("endpointing", "microphone", "stt", "check", "first token", "tool call", "tools", "sentence", "filler", "first audio", "answer"),
+    *("browser", "playback", "first audible sample", "kernel busy", "breakpoint"),
+)
+"""The names of all that is measured, about in the order in which it comes."""
 _TOLD_AT_ZERO: Final = ("stt", "first token")
 """Parts that are there also when they took no time: that is what was hoped for."""
 _OURS: Final = "patter_nb"
@@ -155,7 +160,7 @@ def _silence(course: Course, voice: float, ended: float, told: SpeechEnded) -> I
     late = min(told.late_ms / 1000, ended - voice - waited)
     *rest, _ = edges = [voice + waited, voice + waited + late, ended]
     busy = min(_overlap(course.busy, rest[0], ended), late)
-    yield _Span("microphone", edges[0], edges[1] - busy, "microphone and its way here", "the sound's way to the session")
+    yield _Span("microphone", edges[0], edges[1] - busy, "microphone to session", "the sound was on its way")
     yield _Span("kernel busy", edges[1] - busy, edges[1], "kernel", "something else ran in it, and the sound waited")
     yield _Span(UNEXPLAINED, edges[1], edges[2], "nobody known", "between the silence and its end", measured=False)
 
@@ -173,8 +178,7 @@ def _words(spoke: Spoke, ended: float) -> str:
 def _answered(course: Course, requests: Sequence[LLMRequest], status: TurnStatus) -> Iterator[_Span]:
     since, sent = course.since_s, course.sent_s
     engine = _engine(course)
-    last = max((at for at, _ in course.steps), default=since)
-    stop = max(since, (last if course.over_s is None else max(last, course.over_s)) if sent is None else sent)
+    stop = max(since, _so_far(course) if sent is None else sent)
     ready = stop if engine else min(_ready(course, stop), stop)
     for span in _walk(course, requests, since, max(since, ready), engine):
         yield from _carved(course, span)
@@ -185,6 +189,13 @@ def _answered(course: Course, requests: Sequence[LLMRequest], status: TurnStatus
         yield _Span("first audio", stop, stop, voice, _why_silent(course, status, engine), measured=False)
     else:
         yield from _sounded(course, max(since, sent), status, engine)
+
+
+def _so_far(course: Course) -> float:
+    """How far a turn has come of which nothing has sounded: to its first piece, where there is one; a voice may be at work on that."""
+    piece = next((at for at, body in course.steps if isinstance(body, SentenceReady)), None)
+    last = max((at for at, _ in course.steps), default=course.since_s)
+    return piece if piece is not None else last if course.over_s is None else max(last, course.over_s)
 
 
 def _engine(course: Course) -> str:
@@ -271,7 +282,8 @@ def _sounded(course: Course, sent: float, status: TurnStatus, engine: str) -> It
     """From the first sound handed over to the first that could be heard."""
     name, owner = ("browser", "browser") if course.by_browser else ("playback", "transport")
     if course.first_s is None or course.heard_s is None:
-        why = "not yet" if status == "running" or not course.settled else "nobody told when it was heard"
+        told = "nothing of its sound can be heard" if course.unheard else "nobody told when it was heard"
+        why = told if course.settled and status != "running" else "not yet"
         yield _Span(name, sent, sent, owner, why, measured=False)
         return
     first = min(max(course.first_s, sent), course.heard_s)

@@ -15,6 +15,7 @@ from patter_nb.costs import Cost, Costs
 from patter_nb.display.agent import agent_page, agent_text, provider_page, provider_text, role_of
 from patter_nb.display.costs import cost_page, cost_text, costs_page, costs_text
 from patter_nb.display.error import error_card, error_text
+from patter_nb.display.latency import latency_page, latency_text, spread_page, spread_text
 from patter_nb.display.log import chunk_page, chunk_text, event_page, event_text, log_page, log_text
 from patter_nb.display.markup import Html
 from patter_nb.display.report import report_page, report_text
@@ -26,9 +27,11 @@ from patter_nb.display.spans import spans_page, spans_text
 from patter_nb.display.style import page
 from patter_nb.display.tools import call_card, call_text, tool_page, tool_text
 from patter_nb.display.turn import turn_page, turn_text, turns_list, turns_text
+from patter_nb.display.waterfall import waterfall_page, waterfall_text
 from patter_nb.doctor import Report
 from patter_nb.errors import PatterError
 from patter_nb.events import Event
+from patter_nb.latencies import Latency, Spread
 from patter_nb.llm.base import LLMChunk
 from patter_nb.log import Audio, Log
 from patter_nb.sequences import Chunks, Requests, ToolCalls
@@ -37,6 +40,7 @@ from patter_nb.tools.tool import Tool
 from patter_nb.tracing.span import Spans
 from patter_nb.turn import LLMRequest, ToolCall, Turn
 from patter_nb.turns import Turns
+from patter_nb.waterfall import Waterfall
 
 __all__ = ["mimebundle"]
 
@@ -60,6 +64,9 @@ _VIEWS: Mapping[type, tuple[Callable[[Any], str], Callable[[Any], Html]]] = {
     PcmTrack: (track_text, track_page),
     Audio: (audio_text, audio_page),
     Report: (report_text, report_page),
+    Waterfall: (waterfall_text, waterfall_page),
+    Latency: (latency_text, latency_page),
+    Spread: (spread_text, spread_page),
     Spans: (spans_text, spans_page),
 }
 """Each noun in words and as markup; a subclass shows itself as its base does."""

@@ -1,88 +1,70 @@
-"""Where the time went between the person's last word and the agent's first sound: one bar whose parts sum to the gap that was heard."""
+"""How long the answers took: a row for each part, a tick for each turn, and percentiles below it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import accumulate
+from patter_nb.display.figures import count
+from patter_nb.display.markup import Html, foreign, join, line, tag
+from patter_nb.display.waterfall import COLOURS
+from patter_nb.latencies import Latency, Spread
 
-from patter_nb.display.figures import duration
-from patter_nb.display.markup import Html, join, tag
+__all__ = ["latency_page", "latency_text", "spread_page", "spread_text"]
 
-__all__ = ["Part", "bar", "parts"]
-
-_LOOKS = {
-    "endpointing": ("endpointing", "#8492a6"),
-    "filler": ("filler", "#0891b2"),
-    "llm_first_token": ("first token", "#0d9488"),
-    "tools": ("tools", "#6d28d9"),
-    "tts_first_audio": ("voice", "#2563eb"),
-    "playback": ("playback", "#f59e0b"),
-}
-"""Each measured part, by its name in `Turn.latency`: how it is called, and its colour."""
-_COLOURS = dict(_LOOKS.values())
-_HATCHED = "#c2708f"
-_ROUNDING_MS = 1.0
-_WIDTH = 1000.0
+_WIDTH = 1000
+_WHOLE = "currentColor"
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A share of the response, in milliseconds. One that was not `measured` by itself is what the measured ones leave."""
-
-    name: str
-    ms: float
-    measured: bool = True
-
-
-def parts(latency: Mapping[str, float]) -> tuple[Part, ...]:
-    """The parts of `latency["response"]`, in order, which sum to it; none where it was not measured.
-
-    The words are transcribed while endpointing waits, so "stt" is no part of its own. What the measured parts leave was mostly
-    spent on the first sentence, and on asking again after tools; it is not measured apart.
-
-    >>> told = {"endpointing": 500, "llm_first_token": 200, "tts_first_audio": 150, "playback": 50, "response": 1000}
-    >>> [(part.name, part.ms) for part in parts(told)]
-    [('endpointing', 500), ('first token', 200), ('first sentence', 100), ('voice', 150), ('playback', 50)]
-    """
-    response = latency.get("response")
-    if response is None:
-        return ()
-    before = ("endpointing", "filler") if "filler" in latency else ("endpointing", "llm_first_token", "tools")
-    after = ("playback",) if "filler" in latency else ("tts_first_audio", "playback")
-    known = {name: latency[name] for name in (*before, *after) if name in latency}
-    rest = response - sum(known.values())
-    if not known or rest < -_ROUNDING_MS:
-        return (Part("all of it", response, measured=False),)  # what was measured, if anything, does not belong to this response
-    left = "first sentence and other rounds" if "tools" in known else "first sentence" if "llm_first_token" in known else "the rest"
-    first, last = ([Part(_LOOKS[name][0], known[name]) for name in names if known.get(name)] for names in (before, after))
-    return (*first, *([Part(left, rest, measured=False)] if rest > _ROUNDING_MS / 2 else []), *last)
+def latency_text(latency: Latency) -> str:
+    """A table in plain text."""
+    if not len(latency):
+        return f"Latency: nothing was measured yet ({_of(latency)})"
+    head = f"  {'':22}{'n':>4}{'p50':>9}{'p90':>9}{'p95':>9}{'p99':>9}  ms"
+    return "\n".join((f"Latency of {_of(latency)}", head, *(f"  {_row(row)}" for row in latency)))
 
 
-def bar(latency: Mapping[str, float]) -> Html:
-    """The bar and its legend; without a response, what else was measured, and that this was not."""
-    shares = parts(latency)
-    if not shares:
-        others = {"llm_first_token": "first token after", "tools": "tools", "tts_first_audio": "first sound of the voice after"}
-        told = (f"{name} {duration(latency[key])}" for key, name in others.items() if key in latency)
-        return tag("p", " · ".join(("response not measured", *told)), cls="dim")
-    total = latency["response"]
-    starts = accumulate((part.ms for part in shares), initial=0.0)
-    drawn = "".join(_drawn(part, at * _WIDTH / total, part.ms * _WIDTH / total) for part, at in zip(shares, starts, strict=False))
-    told_all = "; ".join(f"{part.name} {part.ms:,.0f} ms" for part in shares)
-    svg = f'<svg viewBox="0 0 1000 12" style="height:12px" preserveAspectRatio="none" role="img" aria-label="{told_all}">{drawn}</svg>'
-    headline = f"{total:,.0f} ms from your last word to the first sound"
-    return join(tag("p", headline, cls="dim"), Html(svg), tag("ul", *(_legend(part, latency) for part in shares), cls="key"))
+def spread_text(row: Spread) -> str:
+    """One line."""
+    return _row(row)
 
 
-def _drawn(part: Part, at: float, width: float) -> str:
-    if part.measured:
-        return f'<rect x="{at:.1f}" width="{width:.1f}" height="12" fill="{_COLOURS[part.name]}"/>'
-    return f'<path d="M{at:.1f} 6h{width:.1f}" stroke="{_HATCHED}" stroke-width="12" stroke-dasharray="4 3"/>'
+def latency_page(latency: Latency) -> Html:
+    """Each part on one scale, so that it is seen where the time goes, and how evenly."""
+    if not len(latency):
+        return tag("p", f"Latency: nothing was measured yet ({_of(latency)}).", cls="dim")
+    longest = max(max(row.values) for row in latency)
+    rows = [_strip(row, longest) for row in latency]
+    note = tag("p", f"Each tick is a turn, the line is the median; {longest:,.0f} ms from left to right.", cls="dim")
+    return join(tag("div", tag("b", "Latency"), tag("small", f" of {_of(latency)}")), tag("dl", *rows), note)
 
 
-def _legend(part: Part, latency: Mapping[str, float]) -> Html:
-    colour = _COLOURS[part.name] if part.measured else f"repeating-linear-gradient(90deg,{_HATCHED} 0 2px,transparent 2px 3px)"
-    words = f" (words after {duration(latency['stt'])})" if part.name == "endpointing" and "stt" in latency else ""
-    apart = "" if part.measured else ", not measured apart"
-    return tag("li", f"{part.name} ", tag("b", f"{part.ms:,.0f} ms"), words + apart, style=f"--c:{colour}")
+def spread_page(row: Spread) -> Html:
+    """One row."""
+    return tag("dl", _strip(row, max(row.values)))
+
+
+def _of(latency: Latency) -> str:
+    left = f"; {count(latency.left_out, 'turn')} not answered to the end left out" if latency.left_out else ""
+    return f"{count(latency.turns, 'turn')}{left}"
+
+
+def _row(row: Spread) -> str:
+    figures = "".join(f"{row.percentile(percent):9,.1f}" for percent in (50, 90, 95, 99))
+    return f"{row.name:22}{row.n:>4}{figures}  {line(row.owner, 60)}".rstrip()
+
+
+def _strip(row: Spread, longest: float) -> Html:
+    colour = COLOURS.get(row.name, _WHOLE)
+    places = sorted({round(max(value, 0.0) * _WIDTH / (longest or 1.0)) for value in row.values})
+    ticks = "".join(f"M{place} 3v8" for place in places)
+    median = round(row.p50 * _WIDTH / (longest or 1.0))
+    drawn = (
+        tag("path", d=f"M0 7H{_WIDTH}", stroke="currentColor", **{"stroke-opacity": ".15", "vector-effect": "non-scaling-stroke"}),
+        tag("path", d=ticks, stroke=colour, **{"stroke-width": "3", "stroke-opacity": ".6", "vector-effect": "non-scaling-stroke"}),
+        tag("path", d=f"M{median} 0v14", stroke="currentColor", **{"stroke-width": "2", "vector-effect": "non-scaling-stroke"}),
+    )
+    told = f"{row.name}: median {row.p50:,.0f} ms, 95 % within {row.p95:,.0f} ms"
+    shape = tag(
+        "svg", *drawn, viewBox=f"-4 0 {_WIDTH + 8} 14", style="height:14px", preserveAspectRatio="none", role="img", **{"aria-label": told}
+    )
+    figures = f"p50 {row.p50:,.0f} · p90 {row.p90:,.0f} · p95 {row.p95:,.0f} · p99 {row.p99:,.0f} ms · n {row.n}"
+    owner = [tag("small", " ", foreign(row.owner, 120))] if row.owner else []
+    return join(tag("dt", row.name), tag("dd", shape, tag("small", figures, *owner)))

@@ -8,9 +8,9 @@ from itertools import groupby
 
 from patter_nb.display.error import error_card, error_text
 from patter_nb.display.figures import bill, count, duration, money, speech, tokens
-from patter_nb.display.latency import bar
 from patter_nb.display.markup import Html, foreign, join, left_out, line, shorten, tag
 from patter_nb.display.tools import call_card, call_line, call_text
+from patter_nb.display.waterfall import bar, waterfall_page
 from patter_nb.llm.base import LLMChunk
 from patter_nb.turn import LLMRequest, ToolCall, Turn
 
@@ -139,12 +139,19 @@ def clean_line(*figures: str) -> str:
 
 def turn_page(turn: Turn) -> Html:
     """The whole turn."""
-    return join(_head(turn), _talk(turn, FULL), tag("p", _asked(turn), cls="dim"), _bill(turn), bar(turn.latency), _requests(turn, FULL))
+    return join(
+        _head(turn),
+        _talk(turn, FULL),
+        tag("p", _asked(turn), cls="dim"),
+        _bill(turn),
+        waterfall_page(turn.waterfall),
+        _requests(turn, FULL),
+    )
 
 
 def turn_item(turn: Turn) -> Html:
     """The turn as one of many."""
-    return join(_head(turn), _talk(turn, BRIEF), tag("p", _figures(turn), cls="dim"), _requests(turn, BRIEF))
+    return join(_head(turn), _talk(turn, BRIEF), tag("p", _figures(turn), cls="dim"), bar(turn.waterfall), _requests(turn, BRIEF))
 
 
 def turns_list(turns: Sequence[Turn]) -> Html:

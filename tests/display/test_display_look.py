@@ -8,9 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patter_nb.display.latency import bar, parts
+from patter_nb.display.latency import latency_page, latency_text
 from patter_nb.display.markup import Html, clean, fold, join, shorten, tag
 from patter_nb.display.style import COLOURS, STYLE
+from patter_nb.display.waterfall import COLOURS as BARS
+from patter_nb.display.waterfall import bar, waterfall_page, waterfall_text
+from patter_nb.latencies import Latency, Spread
+from patter_nb.waterfall import PARTS, Part, Waterfall
 
 LINEAR_BELOW = 0.04045
 STYLE_SHEET_CHARACTERS = 3_072
@@ -42,41 +46,62 @@ def test_style_sheet_is_short_and_touches_nothing_else() -> None:
     assert all(".pnb" in selector for selector in selectors)
 
 
-MEASURED = ("endpointing", "llm_first_token", "tools", "tts_first_audio", "playback", "filler")
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize("name", sorted(BARS))
+def test_a_part_of_the_bar_stands_out_from_the_ground(name: str, scheme: int) -> None:
+    assert contrast(BARS[name], COLOURS["ground"][scheme]) >= 1.9
 
 
-@given(st.floats(1, 60_000), st.dictionaries(st.sampled_from(MEASURED), st.floats(0, 20_000)))
-def test_parts_sum_to_the_response(response: float, others: dict[str, float]) -> None:
-    made = parts({"response": response, **others})
-    assert sum(part.ms for part in made) == pytest.approx(response, abs=1.01)
-    assert all(part.ms > 0 for part in made)
-    assert [part.measured for part in made].count(False) <= 1
+def test_every_part_has_a_colour_and_every_colour_a_part() -> None:
+    assert {*BARS} == {*PARTS}
 
 
-def test_each_part_stands_apart_and_what_is_left_says_so() -> None:
-    latency = {"endpointing": 500, "llm_first_token": 400, "tools": 500, "tts_first_audio": 200, "playback": 200, "response": 2500}
-    shown = [(part.name, part.ms, part.measured) for part in parts(latency)]
-    assert shown == [
-        ("endpointing", 500, True),
-        ("first token", 400, True),
-        ("tools", 500, True),
-        ("first sentence and other rounds", 700, False),
-        ("voice", 200, True),
-        ("playback", 200, True),
-    ]
+def rects(markup: str) -> list[tuple[float, float]]:
+    return [(float(at), float(width)) for at, width in re.findall(r'<rect x="([\d.]+)" width="([\d.]+)"', markup)]
 
 
-def test_a_response_that_was_a_filler_is_not_explained_by_the_answer() -> None:
-    latency = {"endpointing": 500, "filler": 4100, "playback": 100, "response": 4700, "llm_first_token": 3000, "tts_first_audio": 90}
-    assert [(part.name, part.ms) for part in parts(latency)] == [("endpointing", 500), ("filler", 4100), ("playback", 100)]
+@given(st.lists(st.floats(0.001, 20_000), min_size=1, max_size=12))
+def test_the_bar_is_as_wide_as_its_parts_together(took: list[float]) -> None:
+    starts = [sum(took[:at]) for at in range(len(took))]
+    parts = tuple(Part("tools", start, ms, "look") for start, ms in zip(starts, took, strict=True))
+    drawn = rects(bar(Waterfall(parts, sum(took), 0.0, "your last word")))
+    assert len(drawn) == len(took)
+    for (at, _), start in zip(drawn, starts, strict=True):
+        assert at == pytest.approx(1000 * start / sum(took), abs=0.2)
+    assert drawn[-1][0] + drawn[-1][1] == pytest.approx(1000, abs=0.2)
 
 
-def test_nothing_is_invented_where_nothing_was_measured() -> None:
-    assert parts({"endpointing": 500.0, "llm_first_token": 200.0}) == ()
-    assert "response not measured" in bar({"endpointing": 500.0})
-    (whole,) = parts({"response": 900.0})
-    assert not whole.measured
-    assert "not measured apart" in bar({"response": 900.0})
+MEASURED = (Part("endpointing", 0.0, 500.0, "setting endpointing_ms"), Part("stt", 500.0, 0.0, "<b>ears</b>"))
+
+
+def test_each_part_is_told_with_its_owner() -> None:
+    unexplained = Part("unexplained", 500.0, 0.4, "nobody known", "at the end", measured=False)
+    shown = waterfall_page(Waterfall((*MEASURED, unexplained, Part("check", 500.4, 0.3, "hooks")), 500.7, 0.4, "your last word"))
+    assert "501 ms from your last word to the first sound" in shown
+    assert "setting endpointing_ms" in shown
+    assert "&lt;b&gt;ears" in shown and "<b>ears" not in shown
+    assert "unexplained, check: 0.7 ms together" in shown
+
+
+def test_what_was_not_measured_is_hatched_and_never_blank() -> None:
+    unmeasured = Part("browser", 500.0, 0.0, "browser", "nobody told when it was heard", measured=False)
+    fall = Waterfall((*MEASURED, unmeasured), None, None, "your last word", why="nobody told when it was heard")
+    shown = waterfall_page(fall)
+    assert "response not measured: nobody told when it was heard" in shown
+    assert "stroke-dasharray" in shown
+    assert "not measured" in waterfall_text(fall).splitlines()[-1]
+    assert rects(shown)[-1][1] == pytest.approx(970, abs=0.2)
+
+
+def test_percentiles_are_drawn_on_one_scale() -> None:
+    rows = [Spread("response", "", (800.0, 1000.0)), Spread("tools", "look", (100.0, 100.0))]
+    shown = latency_page(Latency(rows, turns=2, left_out=1))
+    assert 'd="M800 3v8M1000 3v8"' in shown
+    assert 'd="M100 3v8"' in shown
+    assert "p50 900 · p90 980 · p95 990 · p99 998 ms · n 2" in shown
+    assert "of 2 turns; 1 turn not answered to the end left out" in shown
+    assert "tools" in latency_text(Latency(rows))
+    assert "nothing was measured yet" in latency_page(Latency())
 
 
 @given(st.text(st.characters(), max_size=400), st.integers(0, 200))
