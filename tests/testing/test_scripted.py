@@ -276,6 +276,13 @@ async def test_what_nobody_said_to_a_server_of_engines_is_an_error_at_the_end(ki
             pass
 
 
+async def test_what_a_server_of_engines_has_no_reply_for_is_an_error_now_and_at_the_end() -> None:
+    with pytest.raises(AssertionError, match="RealtimeServer was asked 1 times more than it has replies"):
+        async with RealtimeServer() as server:
+            with pytest.raises(AssertionError, match="asked for more than it has replies"):
+                server.next_reply()
+
+
 # --- the room
 
 

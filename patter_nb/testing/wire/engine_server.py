@@ -56,13 +56,15 @@ class EngineServer(Generic[Reply, Conversation]):
     """A server on 127.0.0.1 that says `replies` in order, and hears `hears` as the sound comes in.
 
     `received` holds every message of the client, `heard` its sound. With `odd` set, blocks of sound have an odd number of bytes where
-    the sound is longer. Leaving the block raises `AssertionError` for replies that nobody asked for, and for utterances that nobody said.
+    the sound is longer. Leaving the block raises `AssertionError` where more was asked for than there are replies, and for replies and
+    utterances that are left.
     """
 
     def __init__(self, replies: Iterable[Reply], hears: Iterable[Utterance], *, odd: bool = False) -> None:
         self.odd = odd
         self._replies = deque(replies)
         self._hears = deque(hears)
+        self._unexpected = 0
         self._runner: web.AppRunner | None = None
         self.conversations: dict[web.WebSocketResponse, Conversation] = {}
         self.received: list[dict[str, Any]] = []
@@ -100,6 +102,8 @@ class EngineServer(Generic[Reply, Conversation]):
         await self.drop()
         assert self._runner is not None
         await self._runner.cleanup()
+        if kind is None and self._unexpected:
+            raise AssertionError(f"{type(self).__name__} was asked {self._unexpected} times more than it has replies.")
         if kind is None and self._replies:
             raise AssertionError(f"{type(self).__name__} was not asked for {[*self._replies]}.")
         if kind is None and self._hears:
@@ -127,6 +131,7 @@ class EngineServer(Generic[Reply, Conversation]):
     def next_reply(self) -> Reply:
         """What is said next."""
         if not self._replies:
+            self._unexpected += 1
             raise AssertionError(f"{type(self).__name__} was asked for more than it has replies.")
         return self._replies.popleft()
 
