@@ -112,7 +112,7 @@ class Caller:
             raise PatterConfigError("The caller is nobody.", hint='Say who calls: Caller("A tourist in a hurry.", llm=...).')
         if not isinstance(llm, LLMProvider) or isinstance(llm, type):
             raise PatterConfigError(f"llm is {type(llm).__name__}, which has no stream.", hint="Pass a language model, OpenAILLM() say.")
-        if tts is not None and (not isinstance(tts, TTS) or isinstance(tts, type)):
+        if tts is not None and (not callable(getattr(tts, "synthesize", None)) or isinstance(tts, type)):  # its format may load a model
             raise PatterConfigError(f"tts is {type(tts).__name__}, no voice.", hint="Pass a voice, PiperTTS() say, or None to type.")
         if isinstance(max_turns, bool) or not isinstance(max_turns, int) or max_turns < 1:
             raise PatterConfigError(f"max_turns={max_turns!r} is no number of turns.", hint="Pass 1 or more.")
@@ -173,7 +173,9 @@ class Caller:
             hung_up = self._hung_up(answer)
             if answer.text:
                 heard = await phone.say(answer.text)
-                lines += [("caller", answer.text), *([("agent", heard.text)] if heard.text else [])]  # type: ignore[list-item]
+                lines.append(("caller", answer.text))
+                if heard.text:
+                    lines.append(("agent", heard.text))
                 if heard.failed is not None:
                     return over("failed", str(heard.failed))
                 messages += [{"role": "assistant", "content": answer.text}, {"role": "user", "content": _told(heard)}]
