@@ -41,6 +41,7 @@ from patter_nb.pricing import Prices
 from patter_nb.reading import reading
 from patter_nb.sequences import Chunks, Requests, ToolCalls
 from patter_nb.step.inputs import Failure, PauseAt, Resume, Say, Stop, Swap
+from patter_nb.timeline import Timeline
 from patter_nb.tools.tool import Tool, tool
 from patter_nb.transports.base import Accept, Transport, TransportInput, Typed
 from patter_nb.turn import Turn
@@ -88,11 +89,12 @@ class Session:
         """What shows the session live, once it is shown."""
         self._began_ns = 0
         self._traces: list[Trace] = []
-        self.turns = Turns(prices, self._conductor.log.attempts)
+        self.turns = Turns(prices, self._conductor.log.attempts, self._conductor.log)
         """All turns so far, folded from the log."""
         self._conductor.log.add_fold(self.turns.fold)
         self._conductor.log.add_fold(self._note_beginning)
         self._conductor.log.subscribe(self._tell_unseen)
+        self._timeline = Timeline(self._conductor.log)
         _sessions.add(self)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -148,6 +150,11 @@ class Session:
         """The sound beside the log: `.heard` of the person at 16 kHz, `.spoken` of the agent on the output axis, both int16."""
         return Audio(self.events.heard, self.events.spoken)
 
+    @property
+    def timeline(self) -> Timeline:
+        """Both sounds and all that happened on one axis of time. In a notebook `view("timeline")` is the same, live."""
+        return self._timeline
+
     @reading
     def history(self) -> tuple[Message, ...]:
         """The conversation as the next turn's model will see it: OpenAI-shaped, without the system prompt."""
@@ -179,7 +186,7 @@ class Session:
         return Latency.of(self.turns)
 
     def view(self, name: str) -> Any:
-        """A live widget of the session: "console", or a part of it: "transcript", "chunks", "tools", "audio"."""
+        """A live widget of the session: "console", or a part of it: "transcript", "chunks", "tools", "audio", "timeline"."""
         from patter_nb.console import view
 
         return view(self, name)

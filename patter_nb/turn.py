@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from json import loads
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import ref
 
 from patter_nb.charges import Charge, costs_by_stage, total
 from patter_nb.course import Course
-from patter_nb.errors import PatterError
+from patter_nb.errors import PatterConfigError, PatterError
 from patter_nb.events import SpeechUsed, TurnStatus
 from patter_nb.llm.base import CHARS_A_TOKEN, ChunkType, LLMChunk, Message
 from patter_nb.llm.wire.attempt import Answered, Attempt, Sent
@@ -18,6 +19,10 @@ from patter_nb.pricing import Prices
 from patter_nb.reading import reading
 from patter_nb.stt.base import Word
 from patter_nb.waterfall import Waterfall, waterfall_of
+
+if TYPE_CHECKING:
+    from patter_nb.log import Log
+    from patter_nb.timeline import Moment
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
 """What a language model counts."""
@@ -203,6 +208,7 @@ class Turn:
     _marks: dict[str, float] = field(default_factory=dict, repr=False)
     _course: Course = field(default_factory=Course, repr=False)
     _settled: bool = field(default=False, repr=False)
+    _log: ref[Log] | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         said = f"{self.user_text!r:.60} -> " if self.user_text else ""
@@ -218,6 +224,22 @@ class Turn:
     def waterfall(self) -> Waterfall:
         """Where the time went from the person's last word to the first sound they heard, part by part; as far as the turn has come."""
         return waterfall_of(self._course, self.requests, self.status)
+
+    def at(self, ms: float) -> Moment:
+        """What was known `ms` after the turn began: when the person began to speak for it, or, where they did not, with the turn itself.
+
+        >>> session.turns[-1].at(412).heard_text  # doctest: +SKIP
+        'It is sunny'
+
+        Raises `PatterConfigError` for a moment outside the turn, and where its session is gone.
+        """
+        from patter_nb.timeline.moment import moment_of_turn
+
+        log = self._log() if self._log is not None else None
+        if log is None:
+            hint = "Keep the session, and ask its turn: session.turns[0].at(412)."
+            raise PatterConfigError(f"Turn {self.id} has no log any more: its session is gone.", hint=hint)
+        return moment_of_turn(log, self.id, ms)
 
     @property
     def provider(self) -> str | None:

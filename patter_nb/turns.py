@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, overload
+from weakref import ref
 
 from patter_nb.charges import STAGES, Charge
 from patter_nb.costs import Costs, Use
@@ -41,6 +42,7 @@ from patter_nb.events import (
 )
 from patter_nb.llm.base import LLMChunk
 from patter_nb.llm.wire.attempt import Answered, Attempt, Sent
+from patter_nb.log import Log
 from patter_nb.pricing import Prices
 from patter_nb.rows import Tabular
 from patter_nb.stt.base import Word
@@ -64,8 +66,9 @@ class Turns(Tabular, Sequence[Turn]):
     )
     _WHOLE: ClassVar[frozenset[str]] = frozenset(("turn", "requests", "tool_calls", "chunks", *TOKENS, "tts_characters", "wasted_tokens"))
 
-    def __init__(self, prices: Prices | None = None, attempts: Sequence[Attempt] = ()) -> None:
+    def __init__(self, prices: Prices | None = None, attempts: Sequence[Attempt] = (), log: Log | None = None) -> None:
         self._prices = Prices() if prices is None else prices
+        self._log = None if log is None else ref(log)
         self._attempts = attempts
         self._read: dict[int, Attempt] = {}
         self._conversation: Attempt | None = None
@@ -155,7 +158,7 @@ class Turns(Tabular, Sequence[Turn]):
 
     def _begin(self, number: int, body: TurnStarted, now: float) -> None:
         early = self._early if self._early is not None and self._early.id == number else None
-        turn = self._turns[number] = Turn(number, body.source, body.text) if early is None else early
+        turn = self._turns[number] = Turn(number, body.source, body.text, _log=self._log) if early is None else early
         self._early = None
         turn.thrown_away, self._thrown_away = self._thrown_away, []
         if body.source == "speech":
@@ -173,7 +176,7 @@ class Turns(Tabular, Sequence[Turn]):
 
     def _fold_early(self, number: int, body: PreemptiveStarted | PreemptiveDropped) -> None:
         if isinstance(body, PreemptiveStarted):
-            self._early = Turn(number, "speech", body.text)
+            self._early = Turn(number, "speech", body.text, _log=self._log)
         elif self._early is not None:
             for request in self._early.requests:
                 request.count_untold()
@@ -316,6 +319,11 @@ class Turns(Tabular, Sequence[Turn]):
     def to_dicts(self) -> list[dict[str, Any]]:
         empty = dict.fromkeys(self._COLUMNS)
         return [{**empty, **_row(turn)} for turn in self]
+
+    def begun(self, id: int) -> Turn | None:
+        """The turn numbered `id`, also one that has only been begun early; None where nothing of it has begun."""
+        early = self._early
+        return self._turns.get(id, early if early is not None and early.id == id else None)
 
     def by_id(self, id: int) -> Turn:
         """The turn numbered `id` (from 1)."""

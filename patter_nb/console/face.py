@@ -21,6 +21,7 @@ from patter_nb.console.keepsake import Keepsake
 from patter_nb.console.picker import Picker
 from patter_nb.console.picture import Picture
 from patter_nb.console.recording import example
+from patter_nb.console.timeline import TimelineDesk
 from patter_nb.console.transport import Arrival, ConsoleTransport, ListenBy, Met, Sounded
 from patter_nb.console.widgets import Ears, Screen, View
 from patter_nb.errors import AudioError
@@ -88,6 +89,7 @@ class Face:
         self.facts: dict[str, dict[str, Any]] = {}
         """What each page has told of its browser."""
         self._picker = Picker(session, self._send)
+        self._timeline = TimelineDesk(session, self.screen.send)
         self._heard_messages = 0
         session.in_loop(self._follow)
         self.ears.on_msg(self._on_message)
@@ -101,7 +103,9 @@ class Face:
 
     def view(self, part: str, keepsake: str = "") -> View:
         """The widget that shows `part`; the same one each time."""
-        if part not in self._views:
+        if part not in self._views and part == "timeline":
+            self._views[part] = self._timeline.view(self.ears, self.screen)
+        elif part not in self._views:
             self._views[part] = View(part=part, ears=self.ears, screen=self.screen)
         if keepsake:
             self._views[part].keepsake = keepsake
@@ -193,6 +197,8 @@ class Face:
                 self._picker.choose(page, content)
             case "resume" if page in self._pages:
                 self._picture.standstill.go_on(content["hit"])
+            case _ if kind.startswith("timeline_"):
+                self._timeline.take(kind, page, content)
             case "bye":
                 self._leave(page)
             case "played" | "paused" | "recording" | "clock":
@@ -210,6 +216,7 @@ class Face:
     def _leave(self, page: str) -> None:
         self._pages.discard(page)
         self.facts.pop(page, None)
+        self._timeline.left(page)
         if self._sounds(page):
             self._offer(ListenBy(None))
 
@@ -249,10 +256,12 @@ class Face:
         self._flush()
         self.screen.picture = self._picture.settled()
         self.keepsake.update()
+        self._timeline.keep()
 
     def _end(self) -> None:
         """The session is over: the page is told, and nothing goes on here."""
         self._keep()
+        self._timeline.end()
         if self._beating is not None:
             self._beating.cancel()
 

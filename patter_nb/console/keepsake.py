@@ -13,16 +13,17 @@ from IPython.display import DisplayHandle, display
 
 from patter_nb.display import mimebundle
 from patter_nb.session import Session
+from patter_nb.timeline import Timeline
 
 __all__ = ["Keepsake"]
 
 
 class Keepsake:
-    """One output that tells of `session`. `id` is its mark on the page."""
+    """One output that tells of a session, or of its timeline. `id` is its mark on the page."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, noun: Session | Timeline) -> None:
         self.id = uuid4().hex
-        self._session = session
+        self._noun = noun
         self._handle: DisplayHandle | None = None
 
     def show(self) -> None:
@@ -35,5 +36,5 @@ class Keepsake:
             self._handle.update(self._bundle(), raw=True)
 
     def _bundle(self) -> dict[str, str]:
-        told = mimebundle(self._session)
+        told = mimebundle(self._noun)
         return {**told, "text/html": f'<div data-patter-keepsake="{html.escape(self.id)}">{told["text/html"]}</div>'}

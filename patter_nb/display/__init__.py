@@ -18,6 +18,7 @@ from patter_nb.display.error import error_card, error_text
 from patter_nb.display.latency import latency_page, latency_text, spread_page, spread_text
 from patter_nb.display.log import chunk_page, chunk_text, event_page, event_text, log_page, log_text
 from patter_nb.display.markup import Html
+from patter_nb.display.moment import moment_page, moment_text
 from patter_nb.display.report import report_page, report_text
 from patter_nb.display.request import request_page, request_text, requests_page, requests_text
 from patter_nb.display.rows import calls_page, calls_text, chunks_page, chunks_text
@@ -25,6 +26,7 @@ from patter_nb.display.session import session_page, session_text
 from patter_nb.display.sound import audio_page, audio_text, track_page, track_text
 from patter_nb.display.spans import spans_page, spans_text
 from patter_nb.display.style import page
+from patter_nb.display.timeline import timeline_page, timeline_text
 from patter_nb.display.tools import call_card, call_text, tool_page, tool_text
 from patter_nb.display.turn import turn_page, turn_text, turns_list, turns_text
 from patter_nb.display.waterfall import waterfall_page, waterfall_text
@@ -36,6 +38,7 @@ from patter_nb.llm.base import LLMChunk
 from patter_nb.log import Audio, Log
 from patter_nb.sequences import Chunks, Requests, ToolCalls
 from patter_nb.session import Session
+from patter_nb.timeline import Moment, Timeline
 from patter_nb.tools.tool import Tool
 from patter_nb.tracing.span import Spans
 from patter_nb.turn import LLMRequest, ToolCall, Turn
@@ -67,6 +70,8 @@ _VIEWS: Mapping[type, tuple[Callable[[Any], str], Callable[[Any], Html]]] = {
     Waterfall: (waterfall_text, waterfall_page),
     Latency: (latency_text, latency_page),
     Spread: (spread_text, spread_page),
+    Timeline: (timeline_text, timeline_page),
+    Moment: (moment_text, moment_page),
     Spans: (spans_text, spans_page),
 }
 """Each noun in words and as markup; a subclass shows itself as its base does."""

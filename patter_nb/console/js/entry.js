@@ -12,6 +12,7 @@ import { faultCards } from "./faults.js";
 import { hideKeepsake } from "./keepsake.js";
 import { messageBox } from "./message.js";
 import { linkTo } from "./pages.js";
+import { timelinePanel } from "./timeline/panel.js";
 import { toolsPanel } from "./tools.js";
 import { transcriptPanel } from "./transcript.js";
 
@@ -30,6 +31,7 @@ const VIEWS = {
   transcript: (link) => [transcriptPanel(link)],
   chunks: (link) => [chunksPanel(link.store)],
   tools: (link) => [toolsPanel(link.store)],
+  timeline: (link) => [timelinePanel(link), faultCards(link.store)],
 };
 
 /**
