@@ -191,7 +191,7 @@ class Courses:
                 course.runs = self._runs
 
     def _new(self, **known: Any) -> Course:
-        return Course(self._runs, self._rate, by_browser=self._browser, **known)
+        return Course(self._runs, self._rate, **known)
 
     def _open(self) -> list[Course]:
         """Those that somebody still waits for, or hears."""
@@ -236,4 +236,5 @@ class Courses:
             case _:
                 going = early or self._courses.get(number)  # None: of an answer that was begun early and thrown away
                 if going is not None:
+                    going.by_browser = self._browser if going.heard_s is None else going.by_browser
                     going.take(body, now_s)

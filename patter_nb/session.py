@@ -186,7 +186,7 @@ class Session:
         return Latency.of(self.turns)
 
     def view(self, name: str) -> Any:
-        """A live widget of the session: "console", or a part of it: "transcript", "chunks", "tools", "audio", "timeline"."""
+        """A live widget of the session: "console", or a part of it: "transcript", "chunks", "tools", "latency", "audio", "timeline"."""
         from patter_nb.console import view
 
         return view(self, name)

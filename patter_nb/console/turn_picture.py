@@ -21,6 +21,7 @@ from patter_nb.events import (
 )
 from patter_nb.llm.base import LLMChunk
 from patter_nb.turn import Turn
+from patter_nb.waterfall import Waterfall
 
 __all__ = ["Json", "Op", "TurnPicture"]
 
@@ -43,7 +44,7 @@ class TurnPicture:
         self._calls: list[tuple[int, int]] = []
         self._asked: str | None = None
         self._streamed_s: tuple[float, float] | None = None
-        fields = {"id": turn.id, "source": turn.source, "late_ms": None, "heard": None, "stream_ms": None, **_figures(turn)}
+        fields = {"id": turn.id, "source": turn.source, "late_ms": None, "heard": None, "stream_ms": None, "waterfall": None, **_figures(turn)}
         self.told: dict[str, Json] = {**fields, "pieces": [], "tools": [], "chunks": []}
         ops.append(["turn", turn.id, fields])
 
@@ -67,7 +68,8 @@ class TurnPicture:
     def settle(self, ops: list[Op]) -> None:
         """Tell what of the turn's own figures has changed."""
         first_s, last_s = self._streamed_s or (0.0, 0.0)
-        self._merge(ops, **_figures(self._turn), stream_ms=round((last_s - first_s) * 1000, 1) or None)
+        stream_ms = round((last_s - first_s) * 1000, 1) or None
+        self._merge(ops, **_figures(self._turn), stream_ms=stream_ms, waterfall=_waterfall(self._turn.waterfall))
         if self._turn.status != "running":
             for index, call in enumerate(self.told["tools"]):
                 if call["status"] == "streaming":
@@ -167,6 +169,12 @@ def _figures(turn: Turn) -> dict[str, Json]:
         "model": turn.model,
         "cost": None if cost is None or not (turn.requests or cost) else str(cost),
     }
+
+
+def _waterfall(fall: Waterfall) -> dict[str, Json]:
+    """Where the time went, in tenths of milliseconds."""
+    parts = [[part.name, round(part.duration_ms, 1), part.owner, part.detail, part.measured] for part in fall.parts]
+    return {"gap": None if fall.gap_ms is None else round(fall.gap_ms, 1), "since": fall.since, "why": fall.why, "parts": parts}
 
 
 def _cut(text: str) -> str:

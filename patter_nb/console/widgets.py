@@ -17,7 +17,7 @@ from patter_nb.console.modules import page_module, style_sheet
 
 __all__ = ["PARTS", "Ears", "Screen", "View"]
 
-PARTS = ("console", "transcript", "chunks", "tools", "audio", "timeline")
+PARTS = ("console", "transcript", "chunks", "tools", "latency", "audio", "timeline")
 """The views there are: all of it, or a part."""
 
 _SILENT = "export default {};\n"

@@ -12,9 +12,9 @@ COLOURS = {
     "endpointing": "#8492a6",
     "microphone": "#56657a",
     "stt": "#3b82f6",
-    "check": "#a3752c",
-    "first token": "#0d9488",
-    "answer": "#0d9488",
+    "check": "#8a6324",
+    "first token": "#0f766e",
+    "answer": "#0f766e",
     "tool call": "#9f7aea",
     "tools": "#6d28d9",
     "sentence": "#65a30d",
@@ -22,9 +22,9 @@ COLOURS = {
     "first audio": "#f59e0b",
     "browser": "#a8b4c4",
     "playback": "#a8b4c4",
-    "first audible sample": "#c2632f",
+    "first audible sample": "#b45309",
     "kernel busy": "#dc2626",
-    "breakpoint": "#db2777",
+    "breakpoint": "#be185d",
 }
 """Each part's colour, the same as in the console (patter_nb/console/css/latency.css)."""
 _HATCHED = "#c2708f"

@@ -18,7 +18,7 @@ from patter_nb.console.face import Face
 from patter_nb.console.picture import Picture
 from patter_nb.console.transport import ConsoleTransport
 from patter_nb.errors import PatterConfigError
-from patter_nb.events import ListenerChanged, MicrophoneMuted, PersonHungUp, PlaybackPaused, StageFailed, TurnHeard
+from patter_nb.events import ListenerChanged, MicrophoneMuted, PersonHungUp, PlaybackPaused, PlaybackStarted, StageFailed, TurnHeard
 from patter_nb.llm.base import LLMChunk
 from patter_nb.patter import Patter
 from patter_nb.session import Session
@@ -223,6 +223,36 @@ async def test_a_page_that_paused_by_itself_waits_for_the_sessions_word() -> Non
         await until(lambda: bodies(session, PlaybackPaused))
         assert bodies(session, PlaybackPaused)[0].by == "transport"
         await until(lambda: page.got("resume"))
+
+
+async def test_a_page_says_when_its_first_sample_sounds_and_that_ends_the_gap() -> None:
+    clock = ManualClock()
+    async with talking(transport=ConsoleTransport(clock), llm=ScriptedLLM(["A long answer."]), tts=ScriptedTTS()) as session:
+        page = Page(session)
+        page.tell("ready", last=-1, sent=1_000_000.0)
+        page.tell("clock", sent=1_000_000.0, told=0.0, received=1_000_000.0)
+        page.tell("sound_on")
+        await until(lambda: bodies(session, ListenerChanged))
+        await session.ask("go")
+        clock.advance(100)
+        page.tell("played", position=480, at=1_000_160.0)  # 20 ms of sound, of which the last sample sounds at 160 ms
+        await until(lambda: bodies(session, PlaybackStarted))
+        fall = session.turns[-1].waterfall
+        assert fall.gap_ms == pytest.approx(140.0, abs=1.0), "the voice begins with a sample or two that nobody hears"
+        assert next(part for part in fall.parts if part.name == "browser").duration_ms == pytest.approx(140.0)
+        await until(lambda: copy_of(page) == truth_of(session))
+        parts = copy_of(page)["turns"][-1]["waterfall"]["parts"]
+        assert ["browser", 140.0, "browser", "from handing it over until it sounded", True] in parts
+        assert [name for name, *_ in parts] == [part.name for part in fall.parts]
+
+
+async def test_a_page_that_does_not_say_when_it_sounds_is_believed_to_tell_at_once() -> None:
+    async with shown(llm=ScriptedLLM(["A long answer."]), tts=ScriptedTTS()) as (session, page):
+        page.tell("sound_on")
+        await session.ask("go")
+        page.tell("played", position=480)
+        await until(lambda: bodies(session, PlaybackStarted))
+        assert bodies(session, PlaybackStarted)[0].ago_ms == 20.0
 
 
 async def test_stop_silences_the_agent_and_leaves_the_session_alive() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import patter_nb
 from patter_nb.display.latency import latency_page, latency_text
 from patter_nb.display.markup import Html, clean, fold, join, shorten, tag
 from patter_nb.display.style import COLOURS, STYLE
@@ -16,6 +18,7 @@ from patter_nb.display.waterfall import bar, waterfall_page, waterfall_text
 from patter_nb.latencies import Latency, Spread
 from patter_nb.waterfall import PARTS, Part, Waterfall
 
+CSS = (Path(patter_nb.__file__).parent / "console" / "css" / "latency.css").read_text("utf-8")
 LINEAR_BELOW = 0.04045
 STYLE_SHEET_CHARACTERS = 3_072
 
@@ -54,6 +57,18 @@ def test_a_part_of_the_bar_stands_out_from_the_ground(name: str, scheme: int) ->
 
 def test_every_part_has_a_colour_and_every_colour_a_part() -> None:
     assert {*BARS} == {*PARTS}
+
+
+def test_the_console_has_the_same_colours() -> None:
+    assert dict(re.findall(r'\[data-part="([^"]+)"\] { --share: (#\w+);', CSS)) == BARS
+
+
+LABELS = re.findall(r"--share: (#\w+);(?: --label: (#\w+);)?", CSS)
+
+
+@pytest.mark.parametrize(("share", "label"), LABELS)
+def test_words_on_the_consoles_bar_can_be_read(share: str, label: str) -> None:
+    assert contrast(share, label or "#10141a") >= 4.5
 
 
 def rects(markup: str) -> list[tuple[float, float]]:

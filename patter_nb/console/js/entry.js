@@ -10,6 +10,7 @@ import { chunksPanel } from "./chunks.js";
 import { foreign, make } from "./dom.js";
 import { faultCards } from "./faults.js";
 import { hideKeepsake } from "./keepsake.js";
+import { latencyPanel } from "./latency.js";
 import { messageBox } from "./message.js";
 import { linkTo } from "./pages.js";
 import { timelinePanel } from "./timeline/panel.js";
@@ -25,12 +26,13 @@ import { transcriptPanel } from "./transcript.js";
 const VIEWS = {
   console(link) {
     const panels = columns(transcriptPanel(link), toolsPanel(link.store), chunksPanel(link.store));
-    return [talkBar(link), breakpointStrip(link.store), panels, faultCards(link.store), messageBox(link)];
+    return [talkBar(link), breakpointStrip(link.store), panels, latencyPanel(link.store), faultCards(link.store), messageBox(link)];
   },
   audio: (link) => [talkBar(link), breakpointStrip(link.store), faultCards(link.store)],
   transcript: (link) => [transcriptPanel(link)],
   chunks: (link) => [chunksPanel(link.store)],
   tools: (link) => [toolsPanel(link.store)],
+  latency: (link) => [latencyPanel(link.store)],
   timeline: (link) => [timelinePanel(link), faultCards(link.store)],
 };
 

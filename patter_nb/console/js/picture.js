@@ -12,11 +12,13 @@
  * @typedef {{id: string | null, name: string, arguments: string, status: "streaming" | "running" | "completed" | "failed" | "cancelled",
  *   result: string | null, error: string | null, duration_ms: number | null}} ToolRun
  * @typedef {{type: string, message: string, hint?: string | null}} TurnError
+ * @typedef {[name: string, ms: number, owner: string, detail: string, measured: boolean]} Share a part of the waterfall
+ * @typedef {{gap: number | null, since: string, why: string, parts: Share[]}} Waterfall where the time went, ms; `why` there is no gap
  * @typedef {[kind: string, text: string]} ChunkEntry
  * @typedef {{id: number, source: TurnSource, user: string, status: TurnStatus, late_ms: number | null, error: TurnError | null,
  *   pieces: SpokenPiece[], heard: string | null, heard_ms: number | null, tools: ToolRun[], chunks: ChunkEntry[], first_ms: number | null,
  *   stream_ms: number | null, tokens: number | null, provider: string | null, model: string | null, cost: string | null,
- *   revision: number}} TurnPicture `revision` counts the changes; it is this page's own
+ *   waterfall: Waterfall | null, revision: number}} TurnPicture `revision` counts the changes; it is this page's own
  * @typedef {{id: number | string, stage: string, type: string, message: string, hint: string | null, turn: number | null,
  *   detail: string | null}} Fault
  * @typedef {{name: string, model: string | null, costs: boolean}} StageRun
@@ -64,6 +66,11 @@ const isStop = recordOf({
 });
 const isStage = recordOf({ name: isText, model: orNull(isText), costs: isBoolean });
 
+/** @param {unknown} value */
+const isShare = (value) =>
+  isList(value) && value.length === 5 && isText(value[0]) && isNumber(value[1]) && isText(value[2]) && isText(value[3]) && isBoolean(value[4]);
+const isWaterfall = recordOf({ gap: orNull(isNumber), since: isText, why: isText, parts: listOf(isShare) });
+
 /** @type {Record<string, (value: unknown) => boolean>} */
 const TURN_FIELDS = {
   source: isOneOf("speech", "typed", "say", "greeting"),
@@ -82,6 +89,7 @@ const TURN_FIELDS = {
   provider: orNull(isText),
   model: orNull(isText),
   cost: orNull(isText),
+  waterfall: orNull(isWaterfall),
 };
 
 /** @type {Record<string, (value: unknown) => boolean>} */
@@ -134,7 +142,7 @@ export function emptyPicture() {
 function emptyTurn(id) {
   return {
     ...{ id, source: "typed", user: "", status: "running", late_ms: null, error: null, pieces: [], heard: null, heard_ms: null },
-    ...{ tools: [], chunks: [], first_ms: null, stream_ms: null, tokens: null, provider: null, model: null, cost: null, revision: 0 },
+    ...{ tools: [], chunks: [], first_ms: null, stream_ms: null, tokens: null, provider: null, model: null, cost: null, waterfall: null, revision: 0 },
   };
 }
 
