@@ -172,8 +172,9 @@ def _figures(turn: Turn) -> dict[str, Json]:
 
 
 def _waterfall(fall: Waterfall) -> dict[str, Json]:
-    """Where the time went, in tenths of milliseconds."""
-    parts = [[part.name, round(part.duration_ms, 1), part.owner, part.detail, part.measured] for part in fall.parts]
+    """Where the time went, in tenths of milliseconds; what is shorter and does not say that it was not measured is left out."""
+    told = [part for part in fall.parts if part.duration_ms >= 0.05 or part.duration_ms == 0]
+    parts = [[part.name, round(part.duration_ms, 1), part.owner, part.detail, part.measured] for part in told]
     return {"gap": None if fall.gap_ms is None else round(fall.gap_ms, 1), "since": fall.since, "why": fall.why, "parts": parts}
 
 

@@ -66,5 +66,5 @@ def _strip(row: Spread, longest: float) -> Html:
         "svg", *drawn, viewBox=f"-4 0 {_WIDTH + 8} 14", style="height:14px", preserveAspectRatio="none", role="img", **{"aria-label": told}
     )
     figures = f"p50 {row.p50:,.0f} · p90 {row.p90:,.0f} · p95 {row.p95:,.0f} · p99 {row.p99:,.0f} ms · n {row.n}"
-    owner = [tag("small", " ", foreign(row.owner, 120))] if row.owner else []
+    owner = [" · ", foreign(row.owner, 120)] if row.owner else []
     return join(tag("dt", row.name), tag("dd", shape, tag("small", figures, *owner)))

@@ -14,6 +14,8 @@ const TOLD_FROM_MS = 1;
 const TOLD_ANYWAY = ["stt", "first token"];
 /** So wide is a part that nobody measured, in hundredths of the bar. */
 const UNMEASURED = 3;
+/** So many letters need a part of the bar of the first, second, ... size (css/latency.css). */
+const SIZES = [7, 11, 17, Infinity];
 
 /**
  * @param {import("./store.js").ConsoleStore} store
@@ -97,7 +99,9 @@ export function latencyPanel(store) {
     setAttribute(piece, "aria-label", inWords(share));
     setAttribute(piece, "title", inWords(share));
     piece.style.flexGrow = String(ms > 0 && whole > 0 ? (100 * ms) / whole : measured ? 0 : UNMEASURED);
-    setText(/** @type {HTMLElement} */ (piece.firstChild), ms > 0 ? `${name} ${ms.toFixed(0)}` : name);
+    const words = /** @type {HTMLElement} */ (piece.firstChild);
+    setText(words, measured ? `${name} ${ms.toFixed(0)}` : "");
+    setAttribute(words, "data-size", String(SIZES.findIndex((letters) => name.length + 4 <= letters) + 1));
   }
 
   return { element, update };
