@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from IPython import get_ipython
+from IPython.core.getipython import get_ipython
 
 from patter_nb.session import Session
 

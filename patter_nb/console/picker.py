@@ -35,7 +35,7 @@ _TITLES: Final[Mapping[Part, str]] = {
     "stt": "Speech to text",
     "llm": "Language models",
     "tts": "Voices",
-    "engine": "Engines: hear, think and speak in one",
+    "engine": "Engines: all three in one",
 }
 _NOBODY: Final[Mapping[Part, str]] = {"stt": "It hears nothing; you type.", "tts": "It speaks nothing; you read."}
 _PIPELINE: Final = "Pipeline"

@@ -10,7 +10,8 @@ pytestmark = pytest.mark.browser
 
 NAMES = [*(f'button "{name}"' for name in ("Talk", "Mute", "Stop", "Send")), 'textbox "Message"', 'status "Ready"']
 NAMES += [f'region "{name}"' for name in ("Transcript", "Chunks", "Tools")]
-STOPS = ["Talk", "Mute", "Stop", "Enable sound", "Transcript", "Tools", "Chunks", "Message", "Send", "Send a recording"]
+STOPS = ["Talk", "Mute", "Stop", "Enable sound", "hears scripted script", "thinks scripted script · free", "speaks scripted script"]
+STOPS += ["Transcript", "Tools", "Chunks", "Message", "Send", "Send a recording"]
 FOCUSED = """() => {
   const focused = document.activeElement;
   const region = focused.getAttribute("tabindex") === "0" ? focused.closest("section")?.getAttribute("aria-label") : null;

@@ -120,7 +120,8 @@ async def test_what_is_chosen_is_used_from_the_next_turn_on() -> None:
         assert [body.when for body in bodies(session, AgentChanged)] == ["turn"]
         found = await menu(page, "thinks")
         assert [(name, offer["model"]) for name, offer in found.items() if offer["runs"]] == [("AnthropicLLM", "claude-sonnet-4-6")]
-        await until(lambda: ["set", "runs", {"thinks": {"name": "anthropic", "model": "claude-sonnet-4-6", "costs": True}}] in changes(page))
+        runs = {"thinks": {"name": "anthropic", "model": "claude-sonnet-4-6", "costs": True}}
+        await until(lambda: ["set", "runs", runs] in changes(page))
         assert await choose(page, "tts", "BrowserTTS") is None
         assert isinstance(session.tts, patter_nb.BrowserTTS)
         assert await choose(page, "tts", None) is None
@@ -128,8 +129,8 @@ async def test_what_is_chosen_is_used_from_the_next_turn_on() -> None:
 
 
 async def test_now_the_one_that_is_chosen_goes_on_with_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    hold = asyncio.Event()
-    async with WireServer(["And I go on."]) as server, shown(llm=ScriptedLLM([["I begin here. ", "Then ", Hold(hold), "I end."]])) as (session, page):
+    llm = ScriptedLLM([["I begin here. ", "Then ", Hold(asyncio.Event()), "I end."]])
+    async with WireServer(["And I go on."]) as server, shown(llm=llm) as (session, page):
         original = patter_nb.OpenAILLM
         monkeypatch.setattr(patter_nb, "OpenAILLM", lambda **given: original(base_url=server.openai_url, **given))
         page.tell("typed", text="Hello")
@@ -170,7 +171,8 @@ async def test_of_what_a_pipeline_lacks_the_first_that_is_ready_is_taken(monkeyp
         assert (pipeline["ready"], pipeline["costs"]) == (True, True)
         monkeypatch.delenv("OPENAI_API_KEY")
         pipeline = (await menu(page, "engine"))["Pipeline"]
-        assert pipeline["cell"].endswith("\nsession.use(engine=None, llm=AnthropicLLM(), tts=BrowserTTS())"), "whoever has no ears is typed to"
+        told = "whoever has no ears is typed to"
+        assert pipeline["cell"].endswith("\nsession.use(engine=None, llm=AnthropicLLM(), tts=BrowserTTS())"), told
         monkeypatch.delenv("ANTHROPIC_API_KEY")
         pipeline = (await menu(page, "engine"))["Pipeline"]
         assert (pipeline["ready"], pipeline["badge"], pipeline["why"]) == (False, "not installed", "Run: patter-nb download smollm2 minilm")
@@ -219,7 +221,7 @@ async def test_a_page_that_does_not_show_the_session_chooses_nothing(kind: str) 
 
 
 async def test_no_key_nor_part_of_one_is_ever_sent() -> None:
-    async with shown() as (session, page):
+    async with shown() as (_, page):
         for stage in ("hears", "thinks", "speaks", "engine"):
             await menu(page, stage)
         await choose(page, "llm", "AnthropicLLM", model="claude-sonnet-4-6")
@@ -236,7 +238,7 @@ def run(cell: str, session: Any, **names: Any) -> dict[str, Any]:
     """What a cell leaves behind; the lines that only IPython knows are left out."""
     code = "\n".join(line for line in cell.splitlines() if not line.startswith(("%", "!")))
     scope: dict[str, Any] = {"session": session, **names}
-    exec(compile(code, "cell", "exec"), scope)  # noqa: S102  # it is ours
+    exec(compile(code, "cell", "exec"), scope)  # it is ours
     return scope
 
 
@@ -262,9 +264,9 @@ async def test_every_cell_does_what_choosing_would(monkeypatch: pytest.MonkeyPat
 def test_a_value_is_written_as_python_reads_it() -> None:
     value = {"city": 'R"o\\m\ne', "wind": [1.5, -2, True, None], "back": "\u202eabc", "far": "東京 é 😀", "alone": "\ud800"}
     text = cells.literal(value)
-    assert eval(text) == value  # noqa: S307  # what we wrote
+    assert eval(text) == value  # what we wrote
     assert "\u202e" not in text and "東京" in text
-    assert str(eval(cells.literal(float("inf")))) == "inf"  # noqa: S307
+    assert str(eval(cells.literal(float("inf")))) == "inf"
 
 
 async def test_the_session_goes_by_its_name_in_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from test_face import copy_of, get_weather, shown, truth_of
 from talking import bodies, settle, until
+from test_face import copy_of, get_weather, shown, truth_of
 
 from patter_nb.events import BreakpointLeft
 from patter_nb.testing import Call, ScriptedLLM, ScriptedTTS
@@ -46,15 +46,14 @@ async def test_the_cell_of_each_point_goes_on_with_what_is_there() -> None:
         page.tell("typed", text='Say "hello"')
         await until(lambda: where(page))
         assert where(page)["what"] == "asking scripted script, request 1"
-        assert where(page)["cell"] == (
-            'session.resume(messages=[\n    {"role": "system", "content": "Speak\\nEnglish."},\n    {"role": "user", "content": "Say \\"hello\\""},\n])'
-        )
-        exec(where(page)["cell"], {"session": session})  # noqa: S102  # it is ours
+        system, user = '{"role": "system", "content": "Speak\\nEnglish."}', '{"role": "user", "content": "Say \\"hello\\""}'
+        assert where(page)["cell"] == f"session.resume(messages=[\n    {system},\n    {user},\n])"
+        exec(where(page)["cell"], {"session": session})  # it is ours
         await until(lambda: where(page) and where(page)["point"] == "speak")
         assert llm.requests[0].messages[-1]["content"] == 'Say "hello"'
         assert where(page)["what"] == "saying “It is “sunny”.”"
         assert where(page)["cell"] == 'session.resume(text="It is “sunny”.")'
-        exec(where(page)["cell"], {"session": session})  # noqa: S102  # likewise
+        exec(where(page)["cell"], {"session": session})  # likewise
         await until(lambda: session.turns[0].status == "completed")
         assert session.turns[0].agent_text == "It is “sunny”."
 
@@ -65,7 +64,7 @@ async def test_what_is_too_long_for_a_cell_is_taken_from_where_it_lies() -> None
         page.tell("typed", text="What's the weather?")
         await until(lambda: where(page))
         assert len(json.dumps(where(page))) < 2000
-        exec(where(page)["cell"], {"session": session})  # noqa: S102  # it is ours
+        exec(where(page)["cell"], {"session": session})  # it is ours
         await until(lambda: session.turns[0].status == "completed")
 
 

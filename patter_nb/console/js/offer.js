@@ -33,6 +33,11 @@ export function readGroups(value) {
   return /** @type {OfferGroup[]} */ (value);
 }
 
+/** Whether a message is an answer to a picker. @param {Record<string, any>} content */
+export function isForPicker({ kind }) {
+  return kind === "menu" || kind === "chosen";
+}
+
 /** How an offer is called. @param {Offer} offer */
 export function nameOfOffer({ name }) {
   return name ?? "Nothing";

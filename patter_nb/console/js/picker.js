@@ -10,7 +10,7 @@
  */
 import { copyButton } from "./copying.js";
 import { button, keepKeys, make, setText, writtenOut } from "./dom.js";
-import { cellOf, isModelName, modelsOf, nameOfOffer, readGroups } from "./offer.js";
+import { cellOf, isForPicker, isModelName, modelsOf, nameOfOffer, readGroups } from "./offer.js";
 
 /** @type {Record<StageName, string>} */
 const QUESTIONS = { hears: "What hears", thinks: "What thinks", speaks: "What speaks", engine: "What runs" };
@@ -81,17 +81,20 @@ export function stagePicker(store, chipOf) {
     store.changed();
   }
 
-  /** It covers what is below the bar, and goes no further down than the console does. */
+  /** It hangs under its chip, over what is below the bar, and goes no further than the console does. */
   function fit() {
     const root = element.closest(".patter");
-    if (root === null) return;
+    if (root === null || stage === null) return;
+    const hangs = getComputedStyle(element).position === "absolute";
     const room = root.getBoundingClientRect().bottom - element.getBoundingClientRect().top - MARGIN;
-    element.style.maxHeight = getComputedStyle(element).position === "absolute" ? `${Math.max(room, 0)}px` : "";
+    const widest = (element.offsetParent?.clientWidth ?? 0) - element.offsetWidth;
+    element.style.maxHeight = hangs ? `${Math.max(room, 0)}px` : "";
+    element.style.left = hangs ? `${Math.max(Math.min(chipOf(stage).offsetLeft, widest), 0)}px` : "";
   }
 
   /** @param {Record<string, any>} content */
   function take(content) {
-    if (content.to !== store.page) return;
+    if (!isForPicker(content) || content.to !== store.page) return;
     if (content.kind === "menu" && content.stage === stage) show(content.groups);
     if (content.kind === "chosen" && awaited) settle(content);
   }
@@ -177,6 +180,7 @@ export function stagePicker(store, chipOf) {
     if (stage === null) return;
     if (!store.live || store.picture.state === "stopped") return close(false);
     detail.update();
+    fit();
   }
 
   return {
@@ -209,7 +213,7 @@ function offerDetail(store, choose) {
   const nowButton = button("Now", () => use("now"), { class: "patter-button patter-small", title: "in the middle of this answer" });
   const copy = copyButton("Copy cell", () => cell(), code);
   const acts = make("div", { class: "patter-offer-acts" }, useButton, nowButton, copy);
-  const element = make("div", { class: "patter-offer-detail" }, why, model, code, acts);
+  const element = make("div", { class: "patter-offer-detail" }, why, model, acts, code);
   /** @type {Offer | null} */
   let offer = null;
   let sent = false;

@@ -18,7 +18,7 @@ const STAGES = ["hears", "thinks", "speaks", "engine"];
  */
 export function stageChips(store) {
   const chips = STAGES.map((stage) => stageChip(stage, () => picker.toggle(stage)));
-  const all = make("span", { class: "patter-chip", title: "what the whole session has cost" });
+  const all = make("span", { title: "what the whole session has cost" });
   const picker = stagePicker(store, (stage) => (chips.find((chip) => chip.stage === stage && !chip.element.hidden) ?? chips[1]).element);
   const element = make("div", { class: "patter-stages" }, ...chips.map((chip) => chip.element), all, picker.element);
   let shown = "";
@@ -43,6 +43,7 @@ export function stageChips(store) {
     const paid = STAGES.filter((stage) => isPaid(spent_by[stage] ?? null));
     const summed = paid.length > 1 || paid.some((stage) => !runs[stage]?.costs);
     all.hidden = !summed;
+    all.className = summed ? "patter-chip" : "";
     all.replaceChildren(...(summed ? ["in all ", make("b", {}, priceOf(spent))] : []));
   }
 

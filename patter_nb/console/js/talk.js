@@ -8,6 +8,7 @@
  */
 import { WireFault, isNumber } from "./checks.js";
 import { SessionMicrophone } from "./microphone.js";
+import { isForPicker } from "./offer.js";
 import { PageFacts } from "./pagefacts.js";
 import { RecordingFault, decodeRecording, samplesIn, toSixteenKilohertz } from "./recording.js";
 import { problemWord } from "./status.js";
@@ -214,7 +215,7 @@ export class Talk {
    * @param {unknown[]} buffers
    */
   #take(content, buffers) {
-    if (this.#voice.take(content, buffers) || this.#facts.take(content) || content.kind.startsWith("timeline_")) return;
+    if (this.#voice.take(content, buffers) || this.#facts.take(content) || isForPicker(content) || content.kind.startsWith("timeline_")) return;
     if (content.kind !== "recording") throw new WireFault("a message of an unknown kind", content);
     if (content.to !== this.#store.page) return;
     if (!isNumber(content.rate) || content.rate <= 0) throw new WireFault("a recording without a rate", content);

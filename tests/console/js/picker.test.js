@@ -1,7 +1,7 @@
 // @ts-check
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { session } from "./console_doubles.js";
+import { talkingSession } from "./console_doubles.js";
 import { cellOf, isModelName, readGroups } from "../../../patter_nb/console/js/offer.js";
 import { stageChips } from "../../../patter_nb/console/js/stages.js";
 
@@ -20,7 +20,7 @@ const GROUPS = [
 ];
 const RUNS = { thinks: { name: "OneLLM", model: "m1", costs: true } };
 
-/** @type {ReturnType<typeof session>} */
+/** @type {ReturnType<typeof talkingSession>} */
 let all;
 /** @type {ReturnType<typeof stageChips>} */
 let chips;
@@ -28,7 +28,7 @@ let chips;
 beforeEach(() => {
   vi.useFakeTimers();
   document.body.replaceChildren();
-  all = session({ runs: RUNS });
+  all = talkingSession({ runs: RUNS });
   chips = stageChips(all.store);
   const outside = document.createElement("button");
   document.body.append(chips.element, outside);
