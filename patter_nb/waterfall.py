@@ -27,6 +27,7 @@ PARTS: Final = (
 _TOLD_AT_ZERO: Final = ("stt", "first token")
 """Parts that are there also when they took no time: that is what was hoped for."""
 _OURS: Final = "patter_nb"
+_NOBODY: Final = "nobody known"
 _CHECKS: Final = "hooks and guardrails"
 _DIGITS: Final = 3
 _Spells = Sequence[tuple[float, float]]
@@ -162,7 +163,7 @@ def _silence(course: Course, voice: float, ended: float, told: SpeechEnded) -> I
     busy = min(_overlap(course.busy, rest[0], ended), late)
     yield _Span("microphone", edges[0], edges[1] - busy, "microphone to session", "the sound was on its way")
     yield _Span("kernel busy", edges[1] - busy, edges[1], "kernel", "something else ran in it, and the sound waited")
-    yield _Span(UNEXPLAINED, edges[1], edges[2], "nobody known", "between the silence and its end", measured=False)
+    yield _Span(UNEXPLAINED, edges[1], edges[2], _NOBODY, "between the silence and its end", measured=False)
 
 
 def _words(spoke: Spoke, ended: float) -> str:
@@ -244,7 +245,7 @@ def _walk(course: Course, requests: Sequence[LLMRequest], since: float, stop: fl
             case ToolEnded(id=id):
                 running.discard(id)
                 if name == "tools" and not running:
-                    yield from passed(now, "answer" if engine else "check")
+                    yield from passed(now, "answer" if engine else UNEXPLAINED)
     yield _waited(name, at, stop, engine, model, called, round)
 
 
@@ -260,9 +261,11 @@ def _waited(name: str, start: float, stop: float, engine: str, model: str, calle
         case "sentence":
             return _Span(name, start, stop, _OURS, f"until the first sentence was whole, as {model} writes it")
         case "tools":
-            return _Span(name, start, stop, ", ".join(dict.fromkeys(called)), "")
-        case _:
+            return _Span(name, start, stop, ", ".join(dict.fromkeys(called)))
+        case "check":
             return _Span(name, start, stop, _CHECKS, "of what was said")
+        case _:
+            return _Span(name, start, stop, _NOBODY, "between the tools and the next request", measured=False)
 
 
 def _voice(course: Course, ready: float, stop: float, engine: str) -> Iterator[_Span]:
@@ -353,6 +356,6 @@ def _cut(spans: Sequence[_Span], start: float, heard: float | None, since: str, 
         return Waterfall(tuple(parts), None, None, since, why=why)
     gap = max(round((heard - start) * 1000, _DIGITS), at)
     if gap > at:
-        parts.append(Part(UNEXPLAINED, at, round(gap - at, _DIGITS), "nobody known", "at the end", measured=False))
+        parts.append(Part(UNEXPLAINED, at, round(gap - at, _DIGITS), _NOBODY, "at the end", measured=False))
     residual = sum(part.duration_ms for part in parts if part.name == UNEXPLAINED)
     return Waterfall(tuple(parts), gap, round(residual, _DIGITS), since, why=why)

@@ -10,7 +10,7 @@ from patter_nb.display.error import error_card, error_text
 from patter_nb.display.figures import bill, count, duration, money, speech, tokens
 from patter_nb.display.markup import Html, foreign, join, left_out, line, shorten, tag
 from patter_nb.display.tools import call_card, call_line, call_text
-from patter_nb.display.waterfall import bar, waterfall_page
+from patter_nb.display.waterfall import waterfall_brief, waterfall_page
 from patter_nb.llm.base import LLMChunk
 from patter_nb.turn import LLMRequest, ToolCall, Turn
 
@@ -151,7 +151,8 @@ def turn_page(turn: Turn) -> Html:
 
 def turn_item(turn: Turn) -> Html:
     """The turn as one of many."""
-    return join(_head(turn), _talk(turn, BRIEF), tag("p", _figures(turn), cls="dim"), bar(turn.waterfall), _requests(turn, BRIEF))
+    figures = tag("p", _figures(turn), cls="dim")
+    return join(_head(turn), _talk(turn, BRIEF), figures, waterfall_brief(turn.waterfall), _requests(turn, BRIEF))
 
 
 def turns_list(turns: Sequence[Turn]) -> Html:

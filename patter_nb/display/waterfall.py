@@ -6,7 +6,7 @@ from patter_nb.display.figures import duration
 from patter_nb.display.markup import Html, foreign, join, line, tag
 from patter_nb.waterfall import UNEXPLAINED, Part, Waterfall
 
-__all__ = ["COLOURS", "bar", "headline", "waterfall_page", "waterfall_text"]
+__all__ = ["COLOURS", "bar", "headline", "waterfall_brief", "waterfall_page", "waterfall_text"]
 
 COLOURS = {
     "endpointing": "#8492a6",
@@ -32,6 +32,7 @@ _HATCHING = f"repeating-linear-gradient(90deg,{_HATCHED} 0 2px,transparent 2px 3
 _WIDTH = 1000.0
 _UNMEASURED = 30.0
 _TOLD_FROM_MS = 1.0
+_MOST = 0.08
 _TOLD_ANYWAY = ("stt", "first token")
 
 
@@ -53,6 +54,13 @@ def waterfall_page(fall: Waterfall) -> Html:
     key = tag("ul", *(_legend(part) for part in _told(fall)), cls="key")
     small = [tag("p", tag("small", text)) for text in _small(fall, "")]
     return join(tag("p", headline(fall), cls="dim"), bar(fall), key, *small)
+
+
+def waterfall_brief(fall: Waterfall) -> Html:
+    """The bar, and below it the parts that make most of it, and those that nobody measured."""
+    whole = sum(part.duration_ms for part in fall.parts)
+    most = [part for part in fall.parts if part.duration_ms >= _MOST * whole or not (part.measured or part.duration_ms)]
+    return join(bar(fall), tag("ul", *(_legend(part, owned=False) for part in most), cls="key")) if whole else Html()
 
 
 def bar(fall: Waterfall) -> Html:
@@ -104,8 +112,8 @@ def _owned(part: Part, room: int) -> str:
     return line(f"{part.owner}: {part.detail}" if part.detail else part.owner, room)
 
 
-def _legend(part: Part) -> Html:
+def _legend(part: Part, *, owned: bool = True) -> Html:
     colour = COLOURS.get(part.name, _HATCHED) if part.measured else _HATCHING
     detail = f" ({line(part.detail, 120)})" if part.detail and (not part.measured or part.name in _TOLD_ANYWAY) else ""
-    owner = tag("small", " ", foreign(part.owner, 120), detail)
-    return tag("li", f"{part.name} ", tag("b", _figure(part)), owner, style=f"--c:{colour}")
+    owner = [tag("small", " ", foreign(part.owner, 120), detail)] if owned else []
+    return tag("li", f"{part.name} ", tag("b", _figure(part)), *owner, style=f"--c:{colour}")
