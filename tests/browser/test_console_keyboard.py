@@ -11,12 +11,12 @@ pytestmark = pytest.mark.browser
 NAMES = [*(f'button "{name}"' for name in ("Talk", "Mute", "Stop", "Send")), 'textbox "Message"', 'status "Ready"']
 NAMES += [f'region "{name}"' for name in ("Transcript", "Chunks", "Tools")]
 STOPS = ["Talk", "Mute", "Stop", "Enable sound", "hears scripted script", "thinks scripted script · free", "speaks scripted script"]
-STOPS += ["Transcript", "Tools", "Chunks", "Message", "Send", "Send a recording"]
+STOPS += ["Transcript", "Tools", "Chunks", "Latency", "Message", "Send", "Send a recording"]
 FOCUSED = """() => {
   const focused = document.activeElement;
   const region = focused.getAttribute("tabindex") === "0" ? focused.closest("section")?.getAttribute("aria-label") : null;
   const { outlineStyle, outlineWidth } = getComputedStyle(focused);
-  return { name: focused.ariaLabel ?? region ?? focused.textContent, ring: outlineStyle === "solid" && parseFloat(outlineWidth) >= 2 };
+  return { name: focused.ariaLabel ?? region ?? focused.textContent.trim(), ring: outlineStyle === "solid" && parseFloat(outlineWidth) >= 2 };
 }"""
 
 

@@ -17,14 +17,26 @@ export function stoppedWord({ what }) {
 }
 
 /**
- * Where a turn, or a call of it, is what the answer stands at: its point, else null.
+ * The point before which the answer of a turn has stopped, else null.
  * @param {import("./picture.js").SessionPicture} picture
  * @param {number} turn
- * @param {string | null} [tool] id of a call
  */
-export function stoppedHere({ stopped_at }, turn, tool) {
-  if (stopped_at === null || stopped_at.turn !== turn) return null;
-  return tool === undefined || (tool !== null && stopped_at.tool === tool) ? stopped_at.point : null;
+export function stoppedHere({ stopped_at }, turn) {
+  return stopped_at !== null && stopped_at.turn === turn ? stopped_at.point : null;
+}
+
+/**
+ * How a call stands to the breakpoint: the answer stopped before it, or it waits behind the one that it stopped before.
+ * @param {import("./picture.js").SessionPicture} picture
+ * @param {import("./picture.js").TurnPicture} turn
+ * @param {number} place of the call in the turn
+ * @returns {"stopped" | "waits" | null}
+ */
+export function heldCall({ stopped_at }, { id, tools }, place) {
+  if (stopped_at === null || stopped_at.turn !== id || stopped_at.tool === null) return null;
+  const at = tools.findIndex((tool) => tool.id === stopped_at.tool);
+  if (place === at) return "stopped";
+  return at !== -1 && place > at && tools[place]?.status === "running" ? "waits" : null;
 }
 
 /**

@@ -4,7 +4,7 @@
  *
  * @typedef {import("./picture.js").ToolRun} ToolRun
  */
-import { stoppedHere } from "./breakpoint.js";
+import { heldCall } from "./breakpoint.js";
 import { make, setAttribute, setText, writtenOut } from "./dom.js";
 import { asCount, asDuration } from "./figures.js";
 import { follow } from "./follow.js";
@@ -33,7 +33,7 @@ export function toolsPanel(store) {
   const cards = new Map();
 
   function update() {
-    const calls = store.picture.turns.flatMap((turn) => turn.tools.map((tool, place) => ({ key: `${turn.id}/${place}`, tool, turn: turn.id })));
+    const calls = store.picture.turns.flatMap((turn) => turn.tools.map((tool, place) => ({ key: `${turn.id}/${place}`, tool, turn, place })));
     const shown = calls.slice(-CALLS_SHOWN);
     const wanted = new Set(shown.map(({ key }) => key));
     for (const [key, card] of cards) {
@@ -42,10 +42,10 @@ export function toolsPanel(store) {
       cards.delete(key);
     }
     let next = list.firstElementChild;
-    for (const { key, tool, turn } of shown) {
+    for (const { key, tool, turn, place } of shown) {
       const card = cards.get(key) ?? toolCard();
       cards.set(key, card);
-      card.update(tool, stoppedHere(store.picture, turn, tool.id) !== null);
+      card.update(tool, heldCall(store.picture, turn, place));
       if (card.element === next) next = next.nextElementSibling;
       else list.insertBefore(card.element, next);
     }
@@ -68,12 +68,12 @@ function toolCard() {
   const head = make("div", { class: "patter-card-head" }, name, status, took);
   const element = make("article", { class: "patter-card" }, head, given.element, result.element, error);
 
-  /** @param {ToolRun} tool @param {boolean} stopped whether the answer has stopped before it */
-  function update(tool, stopped) {
+  /** @param {ToolRun} tool @param {"stopped" | "waits" | null} held */
+  function update(tool, held) {
     setText(name, writtenOut(tool.name));
-    setText(status, stopped ? "stopped here" : STATUSES[tool.status]);
+    setText(status, held === null ? STATUSES[tool.status] : held === "stopped" ? "stopped here" : "waits");
     setAttribute(element, "data-status", tool.status);
-    setAttribute(element, "data-stopped", stopped ? "" : null);
+    setAttribute(element, "data-stopped", held === "stopped" ? "" : null);
     setText(took, tool.duration_ms === null ? "" : asDuration(tool.duration_ms));
     given.update(tool.arguments, tool.status !== "streaming");
     result.update(tool.result, true);

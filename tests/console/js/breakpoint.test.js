@@ -53,12 +53,15 @@ describe("where an answer has stopped", () => {
   });
 
   it("is marked at its tool call and no other", () => {
-    const { store } = session({ turns: [turn()], stopped_at: STOP });
+    const tools = ["a", "b", "c"].map((id) => toolRun({ id }));
+    const { store } = session({ turns: [turn({ tools }), turn({ id: 2, tools })], stopped_at: STOP });
     const { element, update } = toolsPanel(store);
     update();
     const cards = [...element.querySelectorAll("article")];
-    expect(cards.map((card) => card.hasAttribute("data-stopped"))).toEqual([false, true]);
-    expect(cards.map((card) => card.querySelector(".patter-how")?.textContent)).toEqual(["running", "stopped here"]);
+    expect(cards.map((card) => card.hasAttribute("data-stopped"))).toEqual([false, true, false, false, false, false]);
+    expect(cards.map((card) => card.querySelector(".patter-how")?.textContent)).toEqual([
+      ...["running", "stopped here", "waits", "running", "running", "running"],
+    ]);
     store.picture.stopped_at = null;
     update();
     expect(element.querySelectorAll("[data-stopped]")).toHaveLength(0);
