@@ -265,13 +265,16 @@ class Conductor:
 
     @property
     def _busy(self) -> bool:
-        return self._pipeline.busy or self._playback.busy or self.state.owed_words > 0
+        return self._pipeline.busy or self._playback.busy or self.state.owed_words > 0 or bool(self.state.held)
 
     async def _settled(self) -> None:
-        """Wait until nothing is under way. A provider that hangs holds time up once; then time runs on until something gets on."""
+        """Wait until nothing is under way. A provider that hangs holds time up once; then time runs on until something gets on.
+
+        At a breakpoint time stands still for as long as somebody looks.
+        """
         while self._busy and self.state.life == "live" and not self._gave_up:
             self._progress = self.loop.create_future()
-            self._gave_up = not await self.clock.wait_wall(self._progress, PATIENCE_S)
+            self._gave_up = not await self.clock.wait_wall(self._progress, PATIENCE_S) and not self.state.held
         if not self._busy:
             self._gave_up = False
 

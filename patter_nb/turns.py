@@ -13,6 +13,7 @@ from patter_nb.course import Courses
 from patter_nb.events import (
     AudioSent,
     Body,
+    BreakpointHit,
     BreakpointLeft,
     Event,
     LLMChunked,
@@ -149,8 +150,10 @@ class Turns(Tabular, Sequence[Turn]):
             turn.user_text = body.text
             turn.speech += self._heard
             self._heard.clear()
+        elif isinstance(body, BreakpointHit):
+            turn._marks["held"] = now
         elif isinstance(body, BreakpointLeft):
-            _edit(turn, body)
+            _go_on(turn, body, now)
         elif isinstance(body, (LLMRequested, LLMChunked, ToolCalled, ToolEnded)):
             self._fold_model(turn, body, now)
         else:
@@ -370,8 +373,11 @@ def _counts(usage: LLMChunk, engine: LLMRequest, newest: LLMRequest) -> bool:
     return usage.provider == engine.provider and usage.model in (None, engine.model)
 
 
-def _edit(turn: Turn, left: BreakpointLeft) -> None:
-    """What was changed at a breakpoint is what was sent, or run."""
+def _go_on(turn: Turn, left: BreakpointLeft, now: float) -> None:
+    """What was changed at a breakpoint is what was sent, or run. While somebody looked, nobody was waited for but tools that ran."""
+    held_s = now - turn._marks.pop("held", now)
+    late = {name: at + held_s for name, at in turn._marks.items() if not name.startswith("called ") or name == f"called {left.id}"}
+    turn._marks |= late
     if "messages" in left.edits:
         turn.requests[-1].messages, turn.requests[-1].carried = tuple(left.edits["messages"]), 0
     if "arguments" in left.edits:

@@ -50,6 +50,11 @@ class FallbackLLM:
     def costs(self) -> bool:
         return any(bool(getattr(llm, "costs", True)) for llm in self.llms)  # a provider of one's own may not say; then it may cost
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether all of them may be asked for nothing."""
+        return all(getattr(llm, "repeatable", True) for llm in self.llms)
+
     async def stream(
         self,
         messages: Sequence[Message],

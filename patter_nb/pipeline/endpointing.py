@@ -6,7 +6,7 @@ they were spoken. The ear only knows voice and silence; whether words came is th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from patter_nb.audio.frames import FRAME_SAMPLES, SAMPLE_RATE
@@ -54,13 +54,15 @@ class Voiced:
 class Pausing:
     """The person has been silent since `last`, and `noticed` says whether the pause was announced.
 
-    `patience_ms` of silence end the turn, as a detector has judged it; None: as the rule has it.
+    `patience_ms` of silence end the turn, as a detector has judged it; None: as the rule has it. Of a pause that was announced voice has to
+    last as long as at the beginning: `again` is where it came back.
     """
 
     since: int
     last: int
     noticed: bool
     patience_ms: float | None = None
+    again: int | None = None
 
 
 Ear: TypeAlias = Closed | Quiet | Onset | Voiced | Pausing
@@ -107,9 +109,13 @@ def hear(ear: Ear, probability: float, frame: int, rule: TurnTaking) -> tuple[Ea
             if probability >= VOICE_OFF:
                 return Voiced(since, stop), None
             return Pausing(since, last, noticed=False), None
-        case Pausing(since, last, noticed, patience_ms):
-            if probability >= VOICE_ON:
+        case Pausing(since, last, noticed, patience_ms, again):
+            if probability >= VOICE_ON or (again is not None and probability >= VOICE_OFF):
+                again = start if again is None else again
+                if noticed and stop - again < _samples(ONSET_MS):
+                    return replace(ear, again=again), None
                 return Voiced(since, stop), ("resumed" if noticed else None)
+            ear = replace(ear, again=None)
             if not noticed:
                 return (Pausing(since, last, noticed=True), "paused") if stop - last >= _samples(PAUSE_MS) else (ear, None)
             patience_ms = rule.patience_ms if patience_ms is None else patience_ms

@@ -62,8 +62,9 @@ class Judge:
             sound = np.concatenate([np.zeros(0, np.int16), *(frame.pcm for frame in self._recent if frame.seq >= since)])
             with self._door.reporting("turn_detector", None):
                 probability = await thread.probability(lambda: detector.probability(sound))
-            if probability is None and thread is self._thread:
-                self._close()
+            if probability is None:
+                thread.close()
+                self._thread = None
         self._door.feed(Judged(asked.last, probability))
 
     async def aclose(self) -> None:
@@ -71,6 +72,8 @@ class Judge:
         self._close()
 
     def _close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
         if self._thread is not None:
             self._thread.close()
             self._thread = None

@@ -14,7 +14,7 @@ PAUSE_MS = 200
 """Silence after which the words so far are asked for, so that their transcript is ready when the turn is complete."""
 
 BACKCHANNELS: Final = (
-    *("mhm", "mm", "mm-hmm", "hm", "hmm", "uh-huh", "aha", "ah", "oh", "okay", "ok", "right", "sure", "yeah", "yep"),
+    *("mhm", "mm", "mm-hmm", "hm", "hmm", "uh-huh", "um-hum", "aha", "ah", "oh", "okay", "ok", "right", "sure", "yeah", "yep"),
     *("I see", "got it", "go on", "all right", "alright", "cool", "nice", "great", "wow"),
 )
 """What listeners say to show that they listen. "Yes" and "no" are not among them: they are answers."""

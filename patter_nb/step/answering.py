@@ -95,6 +95,7 @@ def adopt(s: Scene, agent: Agent) -> None:
     if agent.stt is not before.stt:
         s.change(forgotten=0)
     if agent.engine is not before.engine:
+        s.change(ear=s.state.ear if isinstance(s.state.ear, Closed) else Quiet())
         s.change(wordless=(), hushed=False, forgotten=0)
     hears = agent.engine is None and before.engine is None and agent.stt is not None and agent.vad is not None
     if isinstance(said, Silent) or (hears and agent.stt is before.stt):
@@ -170,7 +171,7 @@ def ask(s: Scene, number: int, *, said: str = "") -> None:
 
 
 def _rounds_so_far(answer: Answer) -> tuple[Message, ...]:
-    return tuple(message for done in answer.rounds for message in _round_messages(done, done.text))
+    return tuple(message for done in answer.rounds[answer.based :] for message in _round_messages(done, done.text))
 
 
 def _round_messages(done: ToolRound, text: str) -> list[Message]:

@@ -16,6 +16,7 @@ from patter_nb.step import answering, calling
 from patter_nb.step.effects import AskLLM, Effect, RunTool, Speak
 from patter_nb.step.inputs import PauseAt, Resume, ToolFinished
 from patter_nb.step.scene import Scene
+from patter_nb.step.speaking import spaced_like
 from patter_nb.step.state import Asking, Calling, State
 
 Held: TypeAlias = AskLLM | RunTool | Speak
@@ -44,10 +45,11 @@ def keep_back(s: Scene, before: tuple[Held, ...]) -> None:
     held: list[Held] = [effect for effect in s.state.held if _is_wanted(s.state, effect)]
     done: list[Effect] = []
     for effect in s.effects:
-        if isinstance(effect, Held) and (point_of(effect) in s.state.breakpoints or _waits_behind(effect, held)):
+        if isinstance(effect, Held) and _is_stoppable(s.state, effect) and _is_stopped(s.state, effect, held):
             held.append(effect)
         else:
             done.append(effect)
+    held.sort(key=lambda effect: isinstance(effect, RunTool))  # what is said beside a call is said before it runs
     s.effects[:] = [*done, *s.released]
     s.change(held=tuple(held))
     if held and (held[0],) != before:
@@ -80,8 +82,15 @@ def _is_wanted(state: State, effect: Held) -> bool:
     return effect.epoch == state.epoch
 
 
-def _waits_behind(effect: Held, held: list[Held]) -> bool:
-    """Pieces do not overtake each other."""
+def _is_stoppable(state: State, effect: Held) -> bool:
+    """An engine asks itself and says things in one go: of one only tools can be stopped."""
+    return state.agent.engine is None or isinstance(effect, RunTool)
+
+
+def _is_stopped(state: State, effect: Held, held: list[Held]) -> bool:
+    """Whether a breakpoint stands before it, or it waits behind one: pieces do not overtake each other."""
+    if point_of(effect) in state.breakpoints:
+        return True
     return isinstance(effect, Speak) and any(isinstance(other, Speak) for other in held)
 
 
@@ -90,8 +99,7 @@ def _edited(s: Scene, effect: Held, edits: Mapping[str, Any]) -> Held:
     match effect:
         case AskLLM() if "messages" in edits:
             messages = tuple(edits["messages"])
-            if effect.round == 1:
-                s.change_answer(base=messages)
+            s.change_answer(base=messages, based=len(s.answer.rounds))
             return replace(effect, messages=messages)
         case RunTool(request=request) if "arguments" in edits and isinstance(s.answer.work, Calling):
             changed = replace(request, arguments=edits["arguments"])
@@ -100,9 +108,10 @@ def _edited(s: Scene, effect: Held, edits: Mapping[str, Any]) -> Held:
             return replace(effect, request=changed)
         case Speak() if "text" in edits:
             pieces = list(s.answer.pieces)
-            pieces[effect.index] = replace(pieces[effect.index], text=edits["text"])
+            text = spaced_like(effect.text, edits["text"])
+            pieces[effect.index] = replace(pieces[effect.index], text=text)
             s.change_answer(pieces=tuple(pieces))
-            return replace(effect, text=edits["text"])
+            return replace(effect, text=text)
     return effect
 
 

@@ -35,6 +35,7 @@ from patter_nb.step.state import Closing, Gathering, Idle, Offer, Silent, State
 from patter_nb.stt.base import Transcript
 from patter_nb.transports.base import Accept, Muted
 
+AGAIN = "the same words were sent again"
 LATE_MS = 5000.0
 """Words whose end is older than this are offered to the person instead of being answered out of the blue."""
 
@@ -45,7 +46,9 @@ def is_deaf(state: State) -> bool:
 
 
 def frame_heard(s: Scene, given: FrameHeard) -> None:
-    """One frame of the person's sound."""
+    """One frame of the person's sound. An engine hears by itself: what was measured while it took over is not heard twice."""
+    if s.state.agent.engine is not None:
+        return
     before, taking = s.state.ear, s.state.agent.turn_taking
     ear, noticed = hear(before, 0.0 if is_deaf(s.state) else given.probability, given.number, taking)
     s.change(ear=ear)
@@ -80,10 +83,11 @@ def _speech_started(s: Scene, since: int, late_ms: float) -> None:
     preempting.drop(s, "the person went on")
     match s.state.utterance:
         case Silent():
-            s.change(utterance=Gathering(late_ms=late_ms, into=s.state.answers))
+            sounds = not isinstance(s.state.voice.stance, Idle)
+            s.change(utterance=Gathering(late_ms=late_ms, into=s.state.answers, audible=sounds))
             s.do(Listen())
-        case Closing(words, asked, into=into, echoed=echoed):
-            s.change(utterance=Gathering(words, asked, late_ms, into, echoed))
+        case Closing() as said:
+            s.change(utterance=Gathering(said.words, said.asked, late_ms, said.into, said.audible, said.echoed, said.lone))
             s.do(Listen())
     if audible(s):
         hold(s)
@@ -107,7 +111,7 @@ def _close(s: Scene, ended: SpeechEnded) -> None:
         said = s.state.utterance
         s.log(ended)
         s.do(StopListening())
-        s.change(utterance=Closing(said.words, said.asked, said.late_ms, s.now_ms, said.into, said.echoed))
+        s.change(utterance=Closing(said.words, said.asked, said.late_ms, s.now_ms, said.into, said.audible, said.echoed, said.lone))
         _complete(s)
 
 
@@ -141,7 +145,9 @@ def transcript(s: Scene, given: Transcript) -> None:
         _unwanted(s, given)
         return
     s.log(TranscriptFinal(given.text, given.confidence, given.words) if given.is_final else TranscriptPartial(given.text))
-    nothing = overhearing.newest(s.state, given.text, is_final=given.is_final)
+    said = s.state.utterance
+    twice = not said.asked and said.words[-1:] == (given.text.strip(),)  # nobody asked for it: the same words, sent again
+    nothing = AGAIN if twice else overhearing.newest(s.state, given.text, is_final=given.is_final)
     if nothing is None:
         _interrupt_if_sure(s, given)
     elif given.is_final and isinstance(s.state.ear, Pausing):
@@ -149,8 +155,7 @@ def transcript(s: Scene, given: Transcript) -> None:
     said = s.state.utterance
     if not given.is_final or isinstance(said, Silent):
         return
-    twice = not said.asked and said.words[-1:] == (given.text.strip(),)  # nobody asked for it: the same words, sent again
-    counts = speakable(given.text) and nothing != overhearing.ECHO and not twice
+    counts = speakable(given.text) and nothing not in (overhearing.ECHO, AGAIN)
     words = (*said.words, given.text.strip()) if counts else said.words
     echoed = said.echoed or nothing == overhearing.ECHO
     s.change(utterance=replace(said, words=words, asked=max(said.asked - 1, 0), echoed=echoed))
@@ -163,11 +168,13 @@ def _interrupt_if_sure(s: Scene, given: Transcript) -> None:
     said = s.state.utterance
     if s.state.answer is None or isinstance(said, Silent):
         return
-    if s.state.answers and not given.is_final and len(words_of(given.text)) == 1:
+    words = words_of(given.text)
+    if not s.state.answers or given.is_final or len(words) > 1:
+        interrupt(s)
+        s.change(utterance=replace(said, into=False))
+    elif words[0] != said.lone:
         hold_on(s)
-        return
-    interrupt(s)
-    s.change(utterance=replace(said, into=False))
+        s.change(utterance=replace(said, lone=words[0]))
 
 
 def _begin_early(s: Scene) -> None:
@@ -201,9 +208,10 @@ def _complete(s: Scene) -> None:
     if nothing is not None:
         s.log(UtteranceDropped(text, nothing))
         resume(s, nothing)
-    elif s.state.answer is not None and s.state.answer.early is not None and s.state.answer.words == text:
+    elif said.late_ms <= LATE_MS and s.state.answer is not None and s.state.answer.early is not None and s.state.answer.words == text:
         preempting.commit(s)
     elif said.late_ms > LATE_MS:
+        preempting.drop(s, "the words came too late")
         turn = s.state.turns + 1
         s.change(turns=turn, offers=(*s.state.offers, Offer(turn, text)))
         s.log(TurnStarted("speech", text), turn=turn)

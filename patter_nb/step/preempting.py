@@ -16,9 +16,14 @@ from patter_nb.step.state import Answer, Asking, Checking, Early, Idle, State
 
 
 def is_wanted(state: State) -> bool:
-    """Whether an answer is begun early now. Code of the user's own, which might do something, is not run for nothing."""
+    """Whether an answer is begun early now. Code of the user's own, which might do something, is not run for nothing.
+
+    Nor is one begun that would stop at a breakpoint before there is a turn.
+    """
     agent = state.agent
-    if not agent.turn_taking.preemptive or agent.engine is not None or state.answer is not None or state.next_agent is not None:
+    if not agent.turn_taking.preemptive or "llm_request" in state.breakpoints:
+        return False
+    if agent.engine is not None or state.answer is not None or state.next_agent is not None:
         return False
     repeatable = bool(getattr(agent.llm, "repeatable", True)) and agent.hooks == PipelineHooks()
     return repeatable and isinstance(state.voice.stance, Idle)

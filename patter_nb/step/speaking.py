@@ -73,12 +73,12 @@ def owes_sound(answer: Answer) -> bool:
 def piece_checked(s: Scene, given: PieceChecked) -> None:
     if given.hit is not None:
         s.log(given.hit)
-    text = _spaced_like(s.answer.pieces[given.index].text, given.text)
+    text = spaced_like(s.answer.pieces[given.index].text, given.text)
     s.log(SentenceChecked(given.index, text))
     _change_piece(s, given.index, spoken=text, length=len(text) * s.state.rate // LETTERS_A_SECOND)
 
 
-def _spaced_like(piece: str, checked: str) -> str:
+def spaced_like(piece: str, checked: str) -> str:
     """The checked text, kept apart from its neighbours as the piece was: a hook may well strip its text."""
     if not checked.strip():
         return ""
@@ -136,8 +136,10 @@ def played(s: Scene, given: Played) -> None:
         moved_ms = (position - voice.played) * 1000 / s.state.rate
         s.log(PlaybackStarted(voice.played, None if given.ago_ms is None else round(given.ago_ms + moved_ms, 3)))
         s.change_voice(stance=Playing())
-        if isinstance(s.state.utterance, Gathering) and not s.state.agent.turn_taking.half_duplex:
-            hold(s)
+        if isinstance(s.state.utterance, Gathering):
+            s.change(utterance=replace(s.state.utterance, audible=True))
+            if not s.state.agent.turn_taking.half_duplex:
+                hold(s)
     _end_if_drained(s)
 
 

@@ -31,14 +31,17 @@ class Silent:
 class Gathering:
     """The person speaks: `words` stand, `asked` finals are still to come. `late_ms` is how late the newest frame was.
 
-    `into`: they began while the agent answered, and have not interrupted it. `echoed`: its own voice was heard among theirs.
+    `into`: they began while the agent answered, and have not interrupted it; `audible`: while it was heard, so that this may be its own
+    voice, and `echoed`: it was. `lone` is the word for which playback is held.
     """
 
     words: tuple[str, ...] = ()
     asked: int = 0
     late_ms: float = 0.0
     into: bool = False
+    audible: bool = False
     echoed: bool = False
+    lone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,9 @@ class Closing:
     late_ms: float
     since_ms: float
     into: bool = False
+    audible: bool = False
     echoed: bool = False
+    lone: str = ""
 
 
 Utterance: TypeAlias = Silent | Gathering | Closing
@@ -137,7 +142,8 @@ class Early:
 class Answer:
     """The turn that is being answered.
 
-    `words` is what the person said, `user` what history keeps of it, `base` the messages that the model was first asked with.
+    `words` is what the person said, `user` what history keeps of it, `base` the messages that the model was first asked with,
+    which hold the first `based` rounds already where somebody edited them.
     `written` counts what the model has sent, `voice_ms` is when the voice last got on with the pieces.
     """
 
@@ -148,6 +154,7 @@ class Answer:
     words: str = ""
     user: tuple[Message, ...] = ()
     base: tuple[Message, ...] = ()
+    based: int = 0
     rounds: tuple[ToolRound, ...] = ()
     draft: SentenceState = field(default_factory=SentenceState)
     pieces: tuple[Piece, ...] = ()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pytest
-from talking import bodies, one_utterance, silence, talking
+from talking import bodies, one_utterance, silence, talking, until
 
 from patter_nb import Patter
 from patter_nb.audio.frames import FRAME_SAMPLES, SAMPLE_RATE, Pcm
@@ -15,6 +16,8 @@ from patter_nb.console.picture import Picture
 from patter_nb.errors import PatterConfigError
 from patter_nb.events import LLMRequested, PreemptiveDropped, StageFailed, TurnJudged, TurnStarted
 from patter_nb.llm.base import LLMChunk
+from patter_nb.llm.fallback import FallbackLLM
+from patter_nb.llm.on_message import OnMessageLLM
 from patter_nb.llm.openai import OpenAILLM
 from patter_nb.pipeline.turn_taking import BACKCHANNELS, TurnTaking
 from patter_nb.testing import Call, RecordedVAD, ScriptedLLM, ScriptedSTT, ScriptedTTS
@@ -94,6 +97,27 @@ class TestDetector:
         second = session.events.of(TurnStarted)[1]
         assert second.t_ms <= 5000 + 300
 
+    async def test_one_that_hangs_does_not_keep_the_next_from_judging(self) -> None:
+        release = threading.Event()
+
+        class Stuck(Detector):
+            def probability(self, pcm: Pcm) -> float:
+                stuck.set()
+                release.wait()
+                return 0.9
+
+        stuck, newer = threading.Event(), Detector(0.9)
+        vad = RecordedVAD.speaking((300, 800), (2500, 3000))
+        said = parts("Hello.", "And you?", vad=vad, detector=Stuck())
+        transport = WavTransport((np.zeros(9 * SAMPLE_RATE // 2, np.int16), SAMPLE_RATE))
+        async with talking(transport=transport, llm=ScriptedLLM(["Hi.", "Fine."]), **said) as session:
+            await until(stuck.is_set)
+            session.turn_taking = TurnTaking(detector=newer)
+            await session.wait()
+        release.set()
+        assert newer.seen
+        assert len(session.turns) == 2
+
     @pytest.mark.parametrize(
         ("taking", "said"),
         [
@@ -163,6 +187,11 @@ class TestPreemptive:
         assert turn.wasted == {"input_tokens": len("What's the weather") // 4, "output_tokens": len("It is sunny in all of Italy. ") // 4}
         assert turn.thrown_away[0].usage is not None
         assert turn.thrown_away[0].usage.estimated
+
+    def test_a_handler_of_ones_own_is_not_run_for_nothing_behind_another_either(self) -> None:
+        handler = OnMessageLLM(lambda text: "Hello.")
+        assert FallbackLLM([ScriptedLLM([]), ScriptedLLM([])]).repeatable
+        assert not FallbackLLM([ScriptedLLM([]), handler]).repeatable
 
     async def test_a_tool_runs_once_and_only_for_what_the_person_meant(self) -> None:
         ran: list[str] = []

@@ -100,7 +100,7 @@ def test_which_words_they_are_is_told() -> None:
     assert edge.turns[1].heard is not None
 
 
-@pytest.mark.parametrize("echo", ["in Rome is sunny", "the whether in Rome is sunny and worm", "sunny and warm"])
+@pytest.mark.parametrize("echo", ["in Rome is sunny", "the whether in Rome is sunny and worm", "sunny and warm today"])
 def test_the_agents_own_voice_is_no_turn(echo: str) -> None:
     edge = speaking(heard=0.55)
     says(edge, echo)
@@ -108,6 +108,66 @@ def test_the_agents_own_voice_is_no_turn(echo: str) -> None:
     edge.settle()
     assert dropped(edge) == ["only the agent's own voice was heard"]
     assert edge.turns[1].heard == ANSWER.strip()
+
+
+FLIGHTS = "I found three flights. The one at five in the evening is cheap. If you want to take it, I can book it for you now. "
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("I want to stop it.", "Can you stop that?", "Is there another one in the evening?", "In the evening.", "Book it now."),
+        *("No, I want the one at five in the evening.", "The one at five in the evening. Stop!"),
+    ],
+)
+def test_words_of_a_person_that_the_agent_used_too_are_theirs(words: str) -> None:
+    edge = speaking(FLIGHTS, heard=0.7)
+    says(edge, words)
+    edge.settle()
+    assert edge.bodies(TurnStarted)[-1] == TurnStarted("speech", words)
+
+
+def test_who_goes_on_while_the_model_thinks_is_no_echo() -> None:
+    edge = speaking("Where do you want to fly to, Rome or Paris or even to Berlin? ")
+    edge.settle()
+    says(edge, "I want to fly word2")
+    edge.frames(0.0, 300)
+    says(edge, "to Rome or Paris or even to Berlin")
+    edge.settle()
+    assert edge.bodies(TurnStarted)[-1] == TurnStarted("speech", "to Rome or Paris or even to Berlin")
+
+
+def test_a_question_that_was_answered_is_none_any_more() -> None:
+    edge = Edge(agent())
+    edge.feed(Typed("word1"))
+    edge.check_words()
+    edge.answer("Shall I book it? ")
+    edge.settle()
+    edge.feed(Typed("word2"))
+    edge.check_words()
+    edge.call("book")
+    edge.end_stream()
+    says(edge, "Okay.")
+    assert len(edge.tools) == 1, "the tool runs on"
+    edge.settle()
+    assert dropped(edge) == ["a sign of listening does not interrupt"]
+
+
+@pytest.mark.parametrize("text", ["Uh huh", "Mhmmm", "Mmm", "O.K., yeah", "MM HMM", "um-hum"])
+def test_a_sign_of_listening_may_be_written_in_many_ways(text: str) -> None:
+    edge = speaking("It is sunny; it stays so for the whole week, and the next one too. ")
+    says(edge, text)
+    edge.settle()
+    assert len(edge.bodies(TurnStarted)) == 1
+
+
+def test_a_lone_word_that_is_repeated_without_end_holds_once() -> None:
+    edge = speaking()
+    edge.frames(0.9, 300)
+    edge.partial("You")
+    edge.due()
+    edge.partial("You")
+    assert edge.paused is False
 
 
 def test_a_person_among_the_echo_is_heard() -> None:

@@ -6,10 +6,11 @@ import pytest
 from step_edge import Edge, Judge, Model, agent
 
 from patter_nb.agent import Agent, Guardrail, PipelineHooks
-from patter_nb.events import GuardrailHit, PreemptiveDropped, PreemptiveStarted, StageFailed, TurnJudged, TurnStarted
+from patter_nb.events import GuardrailHit, PreemptiveDropped, PreemptiveStarted, StageFailed, TurnJudged, TurnOffered, TurnStarted
 from patter_nb.pipeline.turn_taking import TurnTaking
 from patter_nb.step.effects import AskLLM, RunTool, Speak
-from patter_nb.step.inputs import Swap
+from patter_nb.step.inputs import PauseAt, Swap
+from patter_nb.stt.base import Transcript
 from patter_nb.transports.base import Muted, Typed
 
 EARLY = TurnTaking(preemptive=True)
@@ -163,6 +164,37 @@ def test_an_answer_that_was_empty_ends_its_turn() -> None:
     edge.frames(0.0, 300)
     edge.settle()
     assert edge.turns[1].status == "failed"
+
+
+def test_what_is_sent_or_clicked_again_in_the_pause_costs_nothing() -> None:
+    edge = paused()
+    edge.check_words()
+    edge.feed(Transcript("word1", is_final=True))
+    edge.partial("word1")
+    edge.frames(0.9, 20)
+    edge.frames(0.0, 20)
+    assert edge.bodies(PreemptiveDropped) == []
+    edge.answer("It is sunny. ")
+    edge.settle()
+    assert edge.turns[1].heard == "It is sunny."
+
+
+def test_words_that_become_too_late_are_offered() -> None:
+    edge = paused()
+    edge.check_words()
+    edge.answer("It is sunny. ")
+    edge.frames(0.0, 300, late_ms=9000.0)
+    assert edge.bodies(TurnOffered) == [TurnOffered("word1", 9000.0)]
+    assert edge.bodies(PreemptiveDropped) == [PreemptiveDropped("the words came too late")]
+
+
+def test_none_is_begun_that_would_stop_at_a_breakpoint_before_its_turn() -> None:
+    edge = Edge(agent(turn_taking=EARLY))
+    edge.feed(PauseAt(("llm_request",)))
+    edge.frames(0.9, 400)
+    edge.frames(0.0, 220)
+    edge.final("word1")
+    assert edge.bodies(PreemptiveStarted) == []
 
 
 class Repeating(Model):
