@@ -119,7 +119,7 @@ async def test_the_console_shows_each_part_of_the_newest_turn_and_what_was_not_m
     await page.page.mouse.move(0, 0)
     await press(page, "Stop")
     await say(page, "Thank you.")
-    await region.get_by_text("turn 2:").wait_for()
+    await region.get_by_text("turn 2").wait_for()
     await until_value(page, "len(session.turns) == 2 and session.turns[-1].is_settled")
     assert (await page.value("session.turns[-1].waterfall.since")) == "your message"
     await region.get_by_text(re.compile(r"turn 2: [\d,]+ ms from your message")).wait_for()

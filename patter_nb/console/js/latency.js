@@ -114,10 +114,11 @@ function shareAt(bar, target) {
 }
 
 /** @param {TurnPicture} turn */
-function gapOf({ id, waterfall }) {
+function gapOf({ id, status, waterfall }) {
   if (waterfall === null) return "";
   const { gap, since, why } = waterfall;
-  return gap === null ? `· turn ${id}: ${why}` : `· turn ${id}: ${Math.round(gap).toLocaleString("en-US")} ms from ${since} to the first sound`;
+  if (gap === null) return status === "running" ? `· turn ${id}, so far` : `· turn ${id}: not measured, ${why}`;
+  return `· turn ${id}: ${Math.round(gap).toLocaleString("en-US")} ms from ${since} to the first sound`;
 }
 
 /** @param {Share} share */
