@@ -238,7 +238,7 @@ class Turn:
         log = self._log() if self._log is not None else None
         if log is None:
             hint = "Keep the session, and ask its turn: session.turns[0].at(412)."
-            raise PatterConfigError(f"Turn {self.id} has no log any more: its session is gone.", hint=hint)
+            raise PatterConfigError(f"Turn {self.id} has no log: its session is gone, or it never had one.", hint=hint)
         return moment_of_turn(log, self.id, ms)
 
     @property

@@ -70,8 +70,11 @@ WATCH_PLAYER = """() => {
 
 
 @asynccontextmanager
-async def console(*cells: str, microphone: Any = None, nodelay: bool = False) -> AsyncIterator[Lab]:
-    """JupyterLab with the console: after `PREPARE` in the first cell, the cells are run. `microphone`: pieces of a recording."""
+async def console(*cells: str, microphone: Any = None, nodelay: bool = False, run: int | None = None) -> AsyncIterator[Lab]:
+    """JupyterLab with the console: after `PREPARE` in the first cell, the first `run` cells are run, or all.
+
+    `microphone`: pieces of a recording.
+    """
     with tempfile.TemporaryDirectory() as folder:
         home, sounds = Path(folder) / "lab", Path(folder) / "sounds"
         sounds.mkdir()
@@ -87,7 +90,7 @@ async def console(*cells: str, microphone: Any = None, nodelay: bool = False) ->
         setup = Setup(microphone=silence if microphone is None else await record(*microphone))
         with running_lab(home) as server:
             async with chromium(setup, silence) as context, notebook_open(context, server, "bench", (PREPARE, *cells)) as page:
-                for index in range(len(cells) + 1):
+                for index in range((len(cells) if run is None else run) + 1):
                     await page.run(index)
                 await page.region("Transcript").wait_for()
                 yield page

@@ -18,10 +18,10 @@ from patter_nb.session import Session
 RATE: Final = 24_000
 BLOCK: Final = RATE // 10
 PIECE: Final = "So it goes on and on and on. "
-_WORKLET_MARKS: Final = (('post({ kind: "frames", session', 'post({ kind: "frames", at: [Date.now(), currentFrame], session'),)
+_WORKLET_MARKS: Final = (('post({ kind: "frames", session', 'post({ kind: "frames", mark: [Date.now(), currentFrame], session'),)
 _PAGE_MARKS: Final = (
-    ("const { opening, seq, captureMs, echo, pcm } = message", "const { opening, seq, captureMs, at, echo, pcm } = message"),
-    ("onFrames?.({ opening, seq, t: captureMs[0]", "onFrames?.({ opening, seq, t: at"),
+    ("const { opening, seq, captureMs, at, echo, pcm } = message", "const { opening, seq, captureMs, at, mark, echo, pcm } = message"),
+    ("onFrames?.({ opening, seq, t: captureMs[0]", "onFrames?.({ opening, seq, t: mark"),
 )
 
 

@@ -26,9 +26,9 @@ class Keepsake:
         self._noun = noun
         self._handle: DisplayHandle | None = None
 
-    def show(self) -> None:
-        """Put the output here, in the running cell; one shown before is followed no more."""
-        self._handle = display(self._bundle(), raw=True, display_id=True)
+    def show(self, *, soon: bool = False) -> None:
+        """Put the output here, in the running cell; one shown before is followed no more. `soon`: empty, for it is updated in a moment."""
+        self._handle = display({"text/plain": "…", "text/html": ""} if soon else self._bundle(), raw=True, display_id=True)
 
     def update(self) -> None:
         """Tell what is true now, where the output is shown."""

@@ -28,6 +28,8 @@ BUDGET_S: Final = 0.003
 TILE: Final = 4096
 """Buckets of a tile."""
 LONGEST_SOUND_MS: Final = 30_000.0
+READ_AT_ONCE: Final = 10_000
+"""So many events and frames are read at once; more, which are minutes, a little at a time."""
 _TILES_AT_ONCE: Final = 16
 
 Send: TypeAlias = Callable[[dict[str, Any], list[bytes]], None]
@@ -37,14 +39,14 @@ Row: TypeAlias = list[Any]
 class TimelineView(View):
     """The live timeline; where it is displayed, a static picture that a saved notebook keeps lies beside it, hidden while it is live."""
 
-    def __init__(self, kept: Keepsake, **traits: Any) -> None:
-        super().__init__(part="timeline", keepsake=kept.id, **traits)
-        self._kept = kept
+    def __init__(self, keep: Callable[[], None], **traits: Any) -> None:
+        super().__init__(part="timeline", **traits)
+        self._keep = keep
 
     def _ipython_display_(self) -> None:
         bundle = self._repr_mimebundle_() or ({}, {})
         display(bundle[0], metadata=bundle[1], raw=True)
-        self._kept.show()
+        self._keep()
 
 
 class TimelineDesk:
@@ -60,11 +62,19 @@ class TimelineDesk:
         self._told_ms = -1.0
         self._chunks = 0
         self._task: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self.keepsake = Keepsake(self._timeline)
 
     def view(self, ears: object, screen: object) -> TimelineView:
         """A widget that shows it."""
-        return TimelineView(self.keepsake, ears=ears, screen=screen)
+        return TimelineView(self._show_kept, keepsake=self.keepsake.id, ears=ears, screen=screen)
+
+    def _show_kept(self) -> None:
+        """The static picture, here in the running cell; of a session that has not been read for long in a moment."""
+        soon = self._timeline.unread > READ_AT_ONCE and not self._session.loop.is_closed()
+        self.keepsake.show(soon=soon)
+        if soon:
+            self._session.in_loop(self.keep)
 
     # --- from the page
 
@@ -92,7 +102,12 @@ class TimelineDesk:
         self._views = {view: where for view, where in self._views.items() if where != page}
 
     def keep(self) -> None:
-        """A turn is over: what a saved notebook keeps is written anew, where there is any."""
+        """A turn is over: it is read now, so that little is left for when it is looked at, and what a notebook keeps is written anew."""
+        if not self._session.is_over and (self._keeping is None or self._keeping.done()):
+            self._keeping = self._session.loop.create_task(self._keep(), name=f"keeping the timeline of session {self._session.name}")
+
+    async def _keep(self) -> None:
+        await self._read()
         self.keepsake.update()
 
     # --- to the page
@@ -103,10 +118,12 @@ class TimelineDesk:
 
     def end(self) -> None:
         """The session is over, and is told of once more."""
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, self._keeping):
+            if task is not None:
+                task.cancel()
+        self._timeline.advance()
+        self.keepsake.update()
         if self._views:
-            self._timeline.advance()
             self._tell()
 
     async def _follow(self) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from patter_nb.display.figures import count, duration
 from patter_nb.display.markup import Html, clean, foreign, join, left_out, line, tag
 from patter_nb.timeline.lanes import Item
@@ -88,13 +90,14 @@ def _told(turn: Item) -> str:
 
 def _row(peaks: Peaks, lanes: Mapping[str, Sequence[Item]], begin: float, end: float) -> Html:
     """A stretch of it as one picture."""
+    columns = _columns(peaks, begin, end)
     parts = [
         *_ruler(begin, end),
         *_labels(),
         *_spans(lanes["turns"], begin, end, _TOP["turns"], 13, text=True),
-        _wave(peaks, begin, end, 0, _TOP["you"], "you"),
-        _wave(peaks, begin, end, 2, _TOP["agent"], "agent"),
-        _voice(peaks, begin, end),
+        _wave(columns, 0, _TOP["you"], "you"),
+        _wave(columns, 2, _TOP["agent"], "agent"),
+        _voice(columns, (end - begin) / _COLUMNS),
         *_spans(lanes["words"], begin, end, _TOP["words"], 11, cls="you", text=True),
         *_spans(lanes["requests"], begin, end, _TOP["thinks"], 7, cls="agent"),
         *_spans(lanes["tools"], begin, end, _TOP["tools"], 7, cls="tool"),
@@ -128,37 +131,39 @@ def _labels() -> Iterator[str]:
         yield f'<text class="{cls}" x="2" y="{y}">{name}</text>'
 
 
-def _columns(peaks: Peaks, begin: float, end: float) -> list[Grid]:
-    """The buckets of each column."""
+def _columns(peaks: Peaks, begin: float, end: float) -> Grid:
+    """The extremes of each column, of shape (columns, 5)."""
     each = (end - begin) / _COLUMNS
     level = max((level for level, bucket in enumerate(LEVELS) if bucket <= each), default=0)
     bucket = LEVELS[level]
     first = int(begin / bucket)
     grid = peaks.grid(level, first, int(end / bucket) + 2)
-    edges = [int((begin + each * column) / bucket) - first for column in range(_COLUMNS + 1)]
-    return [grid[edges[column] : max(edges[column] + 1, edges[column + 1])] for column in range(_COLUMNS)]
+    edges = ((begin + each * np.arange(_COLUMNS)) / bucket).astype(np.int64) - first
+    columns: Grid = np.maximum.reduceat(grid, edges)
+    columns[:, (0, 2)] = np.minimum.reduceat(grid[:, (0, 2)], edges)
+    return columns
 
 
-def _wave(peaks: Peaks, begin: float, end: float, column: int, top: int, cls: str) -> str:
+def _wave(columns: Grid, column: int, top: int, cls: str) -> str:
     step = (_WIDTH - _GUTTER) / _COLUMNS
-    middle, half = top + _WAVE / 2, _WAVE / 2 - 1
-    path = []
-    for place, rows in enumerate(_columns(peaks, begin, end)):
-        low, high = int(rows[:, column].min(initial=0)), int(rows[:, column + 1].max(initial=0))
-        if high - low >= _QUIET:
-            path.append(f"M{_GUTTER + place * step:.0f} {middle - high / 127 * half:.0f}v{max(1, round((high - low) / 127 * half))}")
+    middle, half = top + _WAVE / 2, (_WAVE / 2 - 1) / 127
+    ends = columns[:, column : column + 2].tolist()
+    path = "".join(
+        f"M{_GUTTER + place * step:.0f} {middle - high * half:.0f}v{max(1, round((high - low) * half))}"
+        for place, (low, high) in enumerate(ends)
+        if high - low >= _QUIET
+    )
     baseline = f'<path class="l" d="M{_GUTTER} {middle:.0f}H{_WIDTH}" stroke-dasharray="1 3"/>'
-    return f'{baseline}<path class="{cls}" stroke-width="{step * 0.6:.1f}" d="{"".join(path)}"/>' if path else baseline
+    return f'{baseline}<path class="{cls}" stroke-width="{step * 0.6:.1f}" d="{path}"/>' if path else baseline
 
 
-def _voice(peaks: Peaks, begin: float, end: float) -> str:
+def _voice(columns: Grid, each_ms: float) -> str:
     """The voice probability over the person's sound, where it was measured; of a long stretch it would say nothing."""
-    if (end - begin) / _COLUMNS > _VOICE_MS:
+    if each_ms > _VOICE_MS:
         return ""
     step, bottom = (_WIDTH - _GUTTER) / _COLUMNS, _TOP["you"] + _WAVE
     path, drawn, last = [], False, -1
-    for place, rows in enumerate(_columns(peaks, begin, end)):
-        value = int(rows[:, 4].max(initial=-1))
+    for place, value in enumerate(columns[:, 4].tolist()):
         y = round(bottom - max(0, value) / 127 * (_WAVE - 1))
         if value >= 0 and (not drawn or y != last):
             path.append(f"{'L' if drawn else 'M'}{_GUTTER + place * step:.0f} {y}")
@@ -198,8 +203,9 @@ def _spans(
     for name in sorted({bar.cls for bar in bars}):
         path = "".join(f"M{bar.left:.0f} {top}h{max(1, bar.right - bar.left):.0f}" for bar in bars if bar.cls == name)
         yield f'<path class="{name} s" stroke-width="{height}" transform="translate(0 {height / 2:g})" d="{path}"/>'
-    for bar in bars if text else ():
-        room = int((bar.right - bar.left - 4) / _LETTER)
+    nexts = [bar.left for bar in bars[1:]] + [float(_WIDTH)]
+    for bar, following in zip(bars, nexts, strict=False) if text else ():
+        room = int((min(bar.right, following) - bar.left - 4) / _LETTER)
         if bar.words and room >= min(3, len(bar.words)):
             yield f'<text x="{bar.left + 3:.0f}" y="{top + height - 3}">{_escaped(bar.words, room)}</text>'
 

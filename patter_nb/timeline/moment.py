@@ -40,7 +40,7 @@ from patter_nb.timeline.placing import Layout
 from patter_nb.turn import ToolCall, Turn
 from patter_nb.turns import Turns
 
-__all__ = ["Moment", "moment_of", "moment_of_turn"]
+__all__ = ["Moment", "TurnSpan", "moment_of", "moment_of_turn"]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -90,7 +90,7 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
+class TurnSpan:
     """A turn from when the person began to speak for it, or from when it began, until nothing of it happens any more."""
 
     turn: int
@@ -112,14 +112,13 @@ def moment_of_turn(log: Log, turn: int, ms: float) -> Moment:
     return _moment(log, span.begins + ms, span)
 
 
-def moment_of(log: Log, t_ms: float) -> Moment:
-    """`t_ms` after the session began, in whatever turn that was. Raises `PatterConfigError` for a moment outside the session."""
+def moment_of(log: Log, t_ms: float, turn: TurnSpan | None) -> Moment:
+    """`t_ms` after the session began, in that turn, or in none. Raises `PatterConfigError` for a moment outside the session."""
     ends = _ends(log)
     if not 0 <= t_ms <= ends:
         hint = f"Ask for a moment from 0 to {math.floor(ends)}; turn.at(ms) counts from a turn's start."
         raise PatterConfigError(f"There is no moment {t_ms:g} ms in this session: it has come to {ends:.0f} ms.", hint=hint)
-    inside = [span for span in _spans(log) if span.begins <= t_ms <= span.ends]
-    return _moment(log, t_ms, inside[-1] if inside else None)
+    return _moment(log, t_ms, turn)
 
 
 def _ends(log: Log) -> float:
@@ -127,7 +126,7 @@ def _ends(log: Log) -> float:
     return max(told + ([log[-1].t_ms] if len(log) else [0.0]))
 
 
-def _spans(log: Log) -> Iterator[_Span]:
+def _spans(log: Log) -> Iterator[TurnSpan]:
     """All turns, in order."""
     person: Layout | None = None
     since: float | None = None
@@ -149,7 +148,7 @@ def _spans(log: Log) -> Iterator[_Span]:
             ends[event.turn] = event.t_ms
     newest = _ends(log)
     for turn, begin in begins.items():
-        yield _Span(turn, begin, ends[turn] if turn in over else newest if turn == max(begins) else ends[turn], turn in over)
+        yield TurnSpan(turn, begin, ends[turn] if turn in over else newest if turn == max(begins) else ends[turn], turn in over)
 
 
 def _person(log: Log) -> Layout:
@@ -164,7 +163,7 @@ _OF_NO_TURN = (SpeechStarted, SpeechStopped, TranscriptPartial, TranscriptFinal,
 """What the person does while a turn still goes on belongs to the next."""
 
 
-def _moment(log: Log, t_ms: float, span: _Span | None) -> Moment:
+def _moment(log: Log, t_ms: float, span: TurnSpan | None) -> Moment:
     stop = bisect_right(log, t_ms, key=lambda event: event.t_ms)
     start = bisect_left(log, span.begins if span is not None else _utterance_began(log, stop), key=lambda event: event.t_ms)
     before = log[start:stop]

@@ -13,7 +13,7 @@ from patter_nb.audio.frames import FRAME_MS, FRAME_SAMPLES, Pcm
 from patter_nb.events import PlaybackStarted
 from patter_nb.log import Log
 from patter_nb.timeline.lanes import Item, Lanes
-from patter_nb.timeline.moment import Moment, moment_of
+from patter_nb.timeline.moment import Moment, TurnSpan, moment_of
 from patter_nb.timeline.peaks import Peaks
 from patter_nb.timeline.placing import Layout, Stretch
 from patter_nb.timeline.playback import Playback
@@ -68,6 +68,11 @@ class Timeline:
                 yield
         with self._reading:
             self._lanes.settle()
+
+    @property
+    def unread(self) -> int:
+        """How many events and frames are in the log and have not been read."""
+        return len(self._log) - self._events + len(self._log.frames) - self._frames
 
     @property
     def has_read_events(self) -> bool:
@@ -166,7 +171,12 @@ class Timeline:
 
     def at(self, t_ms: float) -> Moment:
         """What was known at `t_ms` of session time. Raises `PatterConfigError` for a moment outside the session."""
-        return moment_of(self._log, t_ms)
+        turns = self.lanes["turns"]
+        newest = next((turn for turn in reversed(turns) if turn.at <= t_ms and (turn.to is None or t_ms <= turn.to)), None)
+        if newest is None or newest.turn is None:
+            return moment_of(self._log, t_ms, None)
+        ends = self.end_ms if newest.to is None else newest.to
+        return moment_of(self._log, t_ms, TurnSpan(newest.turn, newest.at, ends, newest.to is not None))
 
     def __repr__(self) -> str:
         return f"<Timeline: {self.end_ms / 1000:.1f} s, {len(self.lanes['turns'])} turns>"

@@ -117,7 +117,8 @@ function paintSpans(brush, scene, rowName, lane, textOf = ({ text }) => text, fi
   const { colours, end } = scene;
   const { top, height } = rowNamed(rowName);
   let filled = -1;
-  for (const item of scene.items.within(lane, scene.shown)) {
+  const items = scene.items.within(lane, scene.shown);
+  for (const [place, item] of items.entries()) {
     const left = xOf(scene, item.at);
     const right = Math.max(left + 1, xOf(scene, item.to ?? end));
     if (right <= filled) continue;
@@ -128,7 +129,8 @@ function paintSpans(brush, scene, rowName, lane, textOf = ({ text }) => text, fi
     brush.fillRect(left, top + 1, right - left, height - 2);
     brush.globalAlpha = 1;
     brush.fillRect(left, top + 1, Math.min(2, right - left), height - 2);
-    paintText(brush, colours.ink, textOf(item), left, right, top + height / 2);
+    const next = place + 1 < items.length ? xOf(scene, items[place + 1].at) : Infinity;
+    paintText(brush, colours.ink, textOf(item), left, Math.min(right, next), top + height / 2);
   }
 }
 

@@ -22,6 +22,7 @@ const ZOOM_STEP = 1.6;
 const NEAR_PIXELS = 5;
 const REST_MS = 140;
 const WORDS_AFTER_MS = 400;
+const LEARN_EVERY_MS = 100;
 const KEYS = "Arrow keys move, plus and minus zoom, 0 shows all, Space plays from the line and stops, Home and End go to the ends.";
 
 /**
@@ -82,13 +83,16 @@ export function timelinePanel({ store }) {
   let resting;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let wording;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let learning;
+  let learnedAt = -Infinity;
 
-  const resized = new ResizeObserver(([{ contentRect }]) => {
-    width = Math.round(contentRect.width);
+  const resized = new ResizeObserver((sizes) => {
+    width = Math.round(sizes[sizes.length - 1].contentRect.width);
     repaint();
   });
-  const seen = new IntersectionObserver(([{ isIntersecting }]) => {
-    visible = isIntersecting;
+  const seen = new IntersectionObserver((sights) => {
+    visible = sights[sights.length - 1].isIntersecting; // a cell that JupyterLab puts away and back is told of twice at once
     if (visible && dirty) repaint();
   });
   resized.observe(stage);
@@ -165,9 +169,17 @@ export function timelinePanel({ store }) {
 
   // --- what is new
 
+  /** Ten pictures a second are enough of what the kernel tells, however much it tells at once. */
   function learned() {
-    followOn();
-    repaint();
+    learning ??= setTimeout(
+      () => {
+        learning = undefined;
+        learnedAt = performance.now();
+        followOn();
+        repaint();
+      },
+      Math.max(0, learnedAt + LEARN_EVERY_MS - performance.now()),
+    );
   }
 
   function recolour() {
@@ -318,6 +330,7 @@ export function timelinePanel({ store }) {
       cancelAnimationFrame(frame);
       clearTimeout(resting);
       clearTimeout(wording);
+      clearTimeout(learning);
       hearing.dispose();
       source.dispose();
     },

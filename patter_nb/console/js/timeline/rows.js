@@ -20,7 +20,7 @@ const ROWS = [
 ];
 
 /** Room for the labels at the left, in CSS pixels. */
-export const GUTTER = 46;
+export const GUTTER = 52;
 
 /** @type {TimelineRow[]} */
 export const TIMELINE_ROWS = [];
