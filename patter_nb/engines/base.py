@@ -120,9 +120,10 @@ class Engine(Protocol):
     whatever `input_format` is: the engine resamples. `send_text` and `send_tool_result` ask for an answer, `say` for one that is just
     this text; each is answered by one `AnswerBegan(asked=True)`, or `AnswerFailed(None)`, and none is sent before the answer under way
     has ended; but an engine whose attribute `asking_interrupts` is true takes the next for the end of one that is given up.
-    With `answer=False` the results are only told. `cancel` gives the answer under way up; it ends all the same. `truncate`
-    tells how much of the newest answer's sound was heard, so that the engine forgets the rest. `update` takes over another prompt or
-    other tools.
+    With `answer=False` the results are only told. Results are those of calls that were made in this conversation; where the attribute
+    `takes_over_calls` is true also of calls in the history that it was opened with. `cancel` gives the answer under way up; it ends all
+    the same. `truncate` tells how much of the newest answer's sound was heard, so that the engine forgets the rest. `update` takes over
+    another prompt or other tools.
 
     `events` is iterated once for each `open`. It ends where the conversation does: then, and when it raises `ConnectionFailed` after it
     has held for a while, the engine is opened again with what was said. Any other `PatterError` that it raises is the end of it.

@@ -78,7 +78,7 @@ class GeminiLive(SocketEngine):
         self._calls: dict[str, str] = {}
         self._usage: LLMChunk | None = None
         self._leaving = False
-        self._superseded: str | None = None
+        self._superseded: list[str] = []
 
     def __repr__(self) -> str:
         """Never with the key."""
@@ -131,9 +131,11 @@ class GeminiLive(SocketEngine):
         await self._ask(f"Say exactly the following, word for word, and nothing else: {text}")
 
     async def _ask(self, text: str) -> None:
-        """Ask for an answer. What the model says meanwhile is broken off: until the API says so, all that comes is still of that."""
-        self._superseded, self._answer = self._answer, None
-        self._asked += 1
+        """Ask for an answer. What the model says meanwhile is broken off, or was about to say: until the API says so, all that comes is
+        still of that."""
+        if self._answer is not None or self._asked:
+            self._superseded.append(self._answer or "")  # each ends by itself: one that has not begun, too
+        self._answer, self._asked = None, 1
         await self.send({"clientContent": {"turns": [{"role": "user", "parts": [{"text": text}]}], "turnComplete": True}})
 
     async def send_tool_result(self, results: Sequence[tuple[str, str]], *, answer: bool = True) -> None:
@@ -167,7 +169,9 @@ class GeminiLive(SocketEngine):
             self._leaving = True
         if (content := message.get("serverContent")) is not None:
             events += self._content(content)
-        if (calls := message.get("toolCall")) is not None:
+        if (calls := message.get("toolCall")) is not None and self._superseded:
+            self._superseded.pop(0)  # it ended in calls, which nobody waits for
+        elif calls is not None:
             events += self._call(calls.get("functionCalls") or ())
         return events
 
@@ -175,13 +179,14 @@ class GeminiLive(SocketEngine):
         return self._leaving and self._answer is None
 
     def _content(self, content: Mapping[str, Any]) -> Iterable[EngineEvent]:
-        if self._superseded is not None:
+        if self._superseded:
             if content.get("interrupted") or content.get("turnComplete"):
-                if self._usage is not None:
-                    yield AnswerChunk(self._superseded, self._usage)
-                self._superseded = self._usage = None
+                ended, usage, self._usage = self._superseded.pop(0), self._usage, None
+                if usage is not None:
+                    yield AnswerChunk(ended, usage)
             return
         if content.get("interrupted"):
+            self._asked = 0
             yield VoiceBegan(self._at_ms)
             yield from self._end("cancelled")
         if said := (content.get("inputTranscription") or {}).get("text"):

@@ -116,6 +116,7 @@ class SocketEngine(ABC):
     setting_names: ClassVar[tuple[str, ...]] = ()
     """Environment variables without which it cannot be made, unless it is told otherwise."""
     asking_interrupts: ClassVar[bool] = False
+    takes_over_calls: ClassVar[bool] = False
     idle_s: ClassVar[float | None] = None
     """After this long without a message the engine is asked what that means."""
     form_hint: ClassVar[str | None] = None

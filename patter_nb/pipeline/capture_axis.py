@@ -37,6 +37,11 @@ class CaptureAxis:
         """A frame is sent that nobody captured."""
         self._sent += FRAME_SAMPLES
 
+    @property
+    def newest(self) -> int:
+        """Where the captured sound ends, as far as it was sent."""
+        return self._captured
+
     def silence_ms(self, sample: int) -> float:
         """How much sound was captured behind `sample`, in milliseconds.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import takewhile
 from typing import Final
 
@@ -20,6 +20,7 @@ from patter_nb.engines.base import Engine
 from patter_nb.errors import ConnectionFailed, PatterConfigError, PatterError
 from patter_nb.events import LLMRequested
 from patter_nb.llm.base import Message, costs_of, name_of
+from patter_nb.llm.rounds import assistant_message, call_ids
 from patter_nb.llm.wire.attempt import Attempt
 from patter_nb.llm.wire.recording import Recorder, recording
 from patter_nb.pipeline.capture_axis import CaptureAxis
@@ -28,7 +29,7 @@ from patter_nb.pipeline.engine_events import EngineEvents
 from patter_nb.pipeline.recording import sent_event
 from patter_nb.pipeline.requests import Request, Requests
 from patter_nb.step.effects import AskLLM, Cancel, Follow, Speak
-from patter_nb.step.inputs import Booked, EngineGone, Failure, PieceChecked
+from patter_nb.step.inputs import Booked, EngineGone, EngineVoice, Failure, PieceChecked
 from patter_nb.tasks import as_patter_error, closing
 
 STEADY_MS: Final = 10_000.0
@@ -131,6 +132,9 @@ class Engaged:
         """Tell the engine, now that it is open, whatever it is to be told: also of an agent that came after the one meant till then."""
         self._orders, self._waiting, self._axis = asyncio.Queue(), 0, CaptureAxis()
         self._told = str(history[-1]["content"]) if history and history[-1]["role"] == "user" else ""
+        if getattr(self._engine, "takes_over_calls", False):
+            for call in call_ids(history):
+                self._requests.made(call)
         self._worker = self._door.tasks.spawn(self._work(self._orders), "telling the engine", quiet=True)
         newest, engine = self._door.agent, self._engine
         if newest is not meant and engine is not None and newest.engine is engine:
@@ -165,10 +169,15 @@ class Engaged:
         results = [(message["tool_call_id"], message["content"]) for message in reversed(behind)]
         text = str(messages[-1].get("content") or "")
         before = tuple(messages[: -max(len(results), 1)])
+        if results and not (self._requests.has_made(results) or getattr(self._door.agent.engine, "takes_over_calls", False)):
+            before = (*before[:-1], *_words_of(before[-1]))
 
         async def tell(engine: Engine) -> None:
-            if results:
+            if results and self._requests.has_made(results):
                 await engine.send_tool_result(results)
+                return
+            if results:  # of calls that another made
+                await engine.send_text(_retold(messages[-len(results) - 1], dict(results)))
                 return
             new = text.removeprefix(self._told).strip() or text  # what was typed before, and never answered, stands before it
             self._told = text
@@ -205,8 +214,9 @@ class Engaged:
         if (heard := given.heard) is not None:
             played_ms = heard * 1000 / self._door.transport.output.sample_rate
             self._order(lambda: engine.truncate(played_ms))
-        if given.calls:
-            self._order(lambda: engine.send_tool_result(given.calls, answer=False))
+        calls = [call for call in given.calls if self._requests.has_made([call])]
+        if calls:
+            self._order(lambda: engine.send_tool_result(calls, answer=False))
 
     async def _wait_no_longer(self, forget: Callable[[], bool]) -> None:
         await self._door.clock.sleep_until(self._door.clock.now_ms() + GIVE_UP_MS)
@@ -229,8 +239,13 @@ class Engaged:
         if engine is None or self._failed is not None or self._worker is None:
             return
         request = self._requests.next()
-        if request is not None and (tell := request.tell) is not None:
-            self._order(lambda: tell(engine))
+        if request is not None and request.tell is not None:
+            self._order(lambda: self._tell(engine, request))
+
+    async def _tell(self, engine: Engine, request: Request) -> None:
+        request.is_told = True
+        if request.tell is not None:
+            await request.tell(engine)
 
     def _order(self, work: Callable[[], Awaitable[None]]) -> None:
         self._waiting += 1
@@ -287,6 +302,7 @@ class Engaged:
         for request in self._requests.lose():
             error = lost or ConnectionFailed("The engine ended the conversation in the middle of an answer.", hint="Ask again.")
             self._door.feed(Failure(request.epoch, "engine", error))
+        self._door.feed(EngineVoice(False, self._axis.newest))  # what it heard of the person goes with it, and is never answered
         meant, history = self._door.agent, self._said_before()
         await self._open(engine, meant, history)
         self._begin_work(meant, history)
@@ -326,3 +342,15 @@ class Engaged:
         left, self._left = self._left, []
         for engine in left:
             await engine.aclose()
+
+
+def _words_of(message: Message) -> tuple[Message, ...]:
+    """What was said with a round of calls."""
+    return (assistant_message(text),) if (text := message.get("content")) else ()
+
+
+def _retold(calls: Message, results: Mapping[str, str]) -> str:
+    """What calls brought that another model made, for an engine that takes over and knows nothing of them."""
+    made = [(call["function"]["name"], call["function"]["arguments"], results[call["id"]]) for call in calls["tool_calls"]]
+    told = "\n".join(f"{name}({arguments}) gave: {result}" for name, arguments, result in made)
+    return f"These tools were called for that, and you have their results. Answer with them:\n{told}"

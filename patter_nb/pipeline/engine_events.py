@@ -114,6 +114,8 @@ class EngineEvents:
     def _chunk(self, request: Request, chunk: LLMChunk) -> None:
         if request.piece is not None:
             return
+        if chunk.id is not None:
+            self._requests.made(chunk.id)
         self._door.feed(ChunkArrived(request.epoch, request.round, chunk))
         if chunk.type == "text" and self._door.agent.guardrails:
             request.draft, sentences = push(request.draft, chunk.content or "")

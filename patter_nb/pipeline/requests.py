@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from patter_nb.audio.resampling import Resampler
@@ -20,7 +20,7 @@ class Request:
     """An answer of the engine that the session wants: to request `round`, or (`piece`) one that says a piece.
 
     `tell` asks the engine for it; None where it answers unasked. `before` is what was said before it, for an engine that knows nothing yet;
-    None where that is for the session to say.
+    None where that is for the session to say. `is_told`: the engine has really been asked for it.
     """
 
     epoch: int
@@ -29,6 +29,7 @@ class Request:
     piece: int | None = None
     tell: Callable[[Engine], Awaitable[None]] | None = None
     before: tuple[Message, ...] | None = None
+    is_told: bool = False
     resampler: Resampler | None = None
     draft: SentenceState = field(default_factory=SentenceState)
     guard: Guard = field(default_factory=Guard)
@@ -46,6 +47,7 @@ class Requests:
         self._running: dict[str, Request | None] = {}
         self._unwanted: set[Request] = set()
         self._asked: dict[str, Request] = {}
+        self._calls: set[str] = set()
 
     @property
     def busy(self) -> bool:
@@ -79,6 +81,8 @@ class Requests:
 
     def begin(self, id: str, *, asked: bool) -> Request | None:
         """Answer `id` begins; gives what it answers, if that is still wanted."""
+        if asked and self._told is not None and not self._told.is_told:
+            return None  # to something that was forgotten: what the engine will be told next breaks it off
         if asked:
             request, self._told = self._told, None
             if request is not None:
@@ -97,6 +101,14 @@ class Requests:
     def payer(self, id: str) -> Request | None:
         """What answer `id` was begun for, also where that is not wanted any more: it is charged for all the same."""
         return self._asked.get(id)
+
+    def made(self, call: str) -> None:
+        """The engine makes this call, in the conversation that runs."""
+        self._calls.add(call)
+
+    def has_made(self, results: Iterable[tuple[str, str]]) -> bool:
+        """Whether the calls with these results were made in the conversation that runs: an engine knows of no others."""
+        return all(call in self._calls for call, _ in results)
 
     def end(self, id: str) -> Request | None:
         """Answer `id` is complete."""
@@ -136,12 +148,12 @@ class Requests:
         broken = [request for request in self._running.values() if request is not None]
         if self._told is not None and self._told not in self._unwanted:
             self._wanted.appendleft(self._told)
-        self._told, self._running, self._asked = None, {}, {}
+        self._told, self._running, self._asked, self._calls = None, {}, {}, set()
         return broken
 
     def drop(self) -> list[Request]:
         """The engine is gone. Gives what will not be answered."""
         dropped = [request for request in self._open() if request not in self._unwanted]
         self._wanted.clear()
-        self._told, self._running, self._asked = None, {}, {}
+        self._told, self._running, self._asked, self._calls = None, {}, {}, set()
         return dropped

@@ -91,6 +91,12 @@ def answers(s: Scene, given: EngineAnswers) -> None:
         return  # nobody follows it, so it is given up
     said = s.state.utterance
     text = " ".join(said.words) if not isinstance(said, Silent) else ""
+    successor = s.state.next_agent
+    if successor is not None and successor.engine is not s.state.agent.engine and (text or isinstance(said, Silent)):
+        s.change(utterance=Silent())
+        if text:
+            answering.begin(s, "speech", text)  # by who comes next
+        return
     if s.state.answer is not None:
         answering.interrupt(s)
     turn = s.state.turns + 1

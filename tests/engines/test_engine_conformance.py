@@ -210,6 +210,17 @@ async def test_who_mutes_in_mid_sentence_is_answered(row: Row) -> None:
         assert (session.turns[0].user_text, session.turns[0].agent_text) == ("half a sentence", "Heard.")
 
 
+async def test_typing_again_before_an_answer_begins_is_nobody_speaking(row: Row) -> None:
+    async with row.talking([Spoken(LONG, paced=True), "Two."]) as (session, _, server):
+        session.take(Typed("first"))
+        await until(lambda: "first" in str(server.received))
+        session.take(Typed("second"))
+        await until(lambda: len(session.turns) == 2 and session.turns[1].status != "running")
+        assert session.turns[1].status == "completed"
+        assert session.turns[1].agent_text.endswith("Two.")
+        assert not bodies(session, SpeechStarted, StageFailed)
+
+
 @pytest.mark.usefixtures("drops_at_once")
 async def test_a_conversation_that_drops_is_begun_anew_with_what_was_said(row: Row) -> None:
     async with row.talking(["One.", "Two."]) as (session, page, server):

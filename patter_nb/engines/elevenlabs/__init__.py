@@ -99,7 +99,8 @@ class ElevenLabsConvAI(SocketEngine):
         self._answers = 0
         self._answer: str | None = None
         self._interrupted = 0
-        self._superseded = False
+        self._superseded = self._goes_on = False
+        self._breaks = 0
         self._made = Sound(self.source)
         self._calls = 0
         self._speaking = self._rests = False
@@ -176,17 +177,19 @@ class ElevenLabsConvAI(SocketEngine):
 
     async def say(self, text: str) -> None:
         """As the first message, where it is the first thing; later the vendor can only be asked to."""
-        self._ask()
         if not self._begun:
+            self._ask()
             await self._start(text)
         else:
             self._supersede()
+            self._ask()
             await self.send({"type": "user_message", "text": f"Say exactly the following, word for word, and nothing else: {text}"})
 
     async def send_tool_result(self, results: Sequence[tuple[str, str]], *, answer: bool = True) -> None:
         """Tell the results. The vendor goes on from them by itself, also where it need not answer."""
         if answer:
             self._ask()
+        self._goes_on = not answer
         self._calls = max(0, self._calls - len(results))
         for id, content in results:
             await self.send({"type": "client_tool_result", "tool_call_id": id, "result": content, "is_error": False})
@@ -196,8 +199,10 @@ class ElevenLabsConvAI(SocketEngine):
         self._pause.awaited()
 
     def _supersede(self) -> None:
-        """The vendor breaks off what it says for what it is told now; until it says so, sound is still of that."""
+        """The vendor breaks off what it says for what it is told now, or was about to say; until it says so, sound is still of that."""
+        self._breaks += self._answer is not None or self._asked > 0 or self._goes_on
         self._superseded, self._answer = self._answer is not None, None
+        self._asked, self._goes_on = 0, False
 
     async def cancel(self) -> None:
         """The vendor has no way to be told: what still comes of this answer is nobody's, until it is told something else."""
@@ -239,7 +244,7 @@ class ElevenLabsConvAI(SocketEngine):
         return (Complaint(self.error(Refusal(500, told))),)
 
     def idle(self) -> Iterable[EngineEvent]:
-        self._superseded = False
+        self._superseded, self._breaks = False, 0
         self._rests = self._answer is None and not self._calls and self._pause.is_now
         return self._end("stop")
 
@@ -261,7 +266,7 @@ class ElevenLabsConvAI(SocketEngine):
         """An answer begins, if none is under way."""
         if self._answer is not None:
             return []
-        self._speaking = False
+        self._speaking = self._goes_on = False
         self._pause.answered()
         self._answers += 1
         self._answer = f"answer_{self._answers}"
@@ -292,9 +297,12 @@ class ElevenLabsConvAI(SocketEngine):
     def _interrupt(self, at: int) -> Iterable[EngineEvent]:
         """The vendor has broken off what it said up to number `at`: for the person, or for what it was told."""
         self._interrupted = at
-        if self._superseded:
+        if self._breaks:
+            self._breaks -= 1
             self._superseded = False
             return ()
+        if self._goes_on and self._answer is None:
+            return ()  # of what it was about to say: whoever spoke will be told by their words
         self._pause.awaited()
         return (*self._speaks(), *self._end("cancelled"))
 
@@ -313,7 +321,7 @@ class ElevenLabsConvAI(SocketEngine):
     def _heard(self, text: str) -> Iterable[EngineEvent]:
         self._pause.awaited()
         events = (*self._end("stop"), *self._speaks(), Heard(text, is_final=True), VoiceEnded(self._at_ms))
-        self._speaking = False
+        self._speaking, self._goes_on = False, True
         return events
 
     def _call(self, call: Mapping[str, Any]) -> Iterable[EngineEvent]:
@@ -338,8 +346,15 @@ def _written(event: Mapping[str, Any] | None) -> str:
     return str((event or {}).get("user_transcript") or "").strip()
 
 
+def _lines(message: Message) -> Iterable[str]:
+    """Who said what, which calls were made, and what they brought."""
+    if message["role"] in ("user", "assistant", "tool") and message.get("content"):
+        yield f"{message['role']}: {message['content']}"
+    for call in message.get("tool_calls") or ():
+        yield f"call: {call['function']['name']}({call['function']['arguments']})"
+
+
 def _told(said: Sequence[Message]) -> str:
     """What was said before, as a part of the prompt, since a conversation cannot be put there."""
-    words = [message for message in said if message["role"] in ("user", "assistant") and message.get("content")]
-    lines = [f"{message['role']}: {message['content']}" for message in words]
+    lines = [line for message in said for line in _lines(message)]
     return "The conversation so far, which you go on with:\n" + "\n".join(lines) if lines else ""

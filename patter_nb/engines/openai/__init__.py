@@ -77,6 +77,7 @@ class OpenAIRealtime(SocketEngine):
     """
 
     provider: ClassVar[str] = "openai"
+    takes_over_calls: ClassVar[bool] = True
     key_names: ClassVar[tuple[str, ...]] = ("OPENAI_API_KEY",)
     idle_s: ClassVar[float | None] = 20.0
     costs = True

@@ -51,6 +51,7 @@ class ConvAIServer(EngineServer["Reply", "_Conversation"]):
         self.stale = stale
         self.max_duration_s = max_duration_s
         self.read = self.signed = 0
+        self.calls = count(1)
 
     def routes(self) -> Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
         conversation = "/v1/convai/conversation"
@@ -194,9 +195,10 @@ class _Conversation:
         self._speaking = asyncio.ensure_future(self._speak(said))
 
     async def _call(self, calls: Sequence[Call]) -> None:
-        for number, call in enumerate(calls):
+        for call in calls:
             at = next(self._events)
-            told = {"tool_name": call.name, "tool_call_id": f"tool_{at}_{number}", "parameters": call.arguments, "event_id": at}
+            id = f"tool_{next(self._server.calls)}"
+            told = {"tool_name": call.name, "tool_call_id": id, "parameters": call.arguments, "event_id": at}
             await self._tell({"type": "client_tool_call", "client_tool_call": told})
 
     async def _speak(self, said: Spoken) -> None:

@@ -39,6 +39,7 @@ class GeminiLiveServer(EngineServer["Reply", "_Conversation"]):
         self.refuses = refuses
         self.before_setup: Callable[[], Awaitable[object]] = _at_once
         self.setups: list[dict[str, Any]] = []
+        self.calls = count(1)
 
     def routes(self) -> Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]:
         return {_PATH: self._serve}
@@ -73,7 +74,6 @@ class _Conversation:
         self._server = server
         self._ws = ws
         self._hears = hears
-        self._ids = count(1)
         self._ms = 0.0
         self._person: Utterance | None = None
         self._speaking: asyncio.Task[None] | None = None
@@ -136,7 +136,7 @@ class _Conversation:
             self._speaking = asyncio.ensure_future(self._call(calls))
 
     async def _call(self, calls: Sequence[Call]) -> None:
-        told = [{"id": f"function-call-{next(self._ids)}", "name": call.name, "args": call.arguments} for call in calls]
+        told = [{"id": f"function-call-{next(self._server.calls)}", "name": call.name, "args": call.arguments} for call in calls]
         await self.send({"toolCall": {"functionCalls": told}})
 
     async def _speak(self, said: Spoken) -> None:
