@@ -6,6 +6,8 @@ model or a new prompt, is asked again; otherwise the words stand, and what was n
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from patter_nb.agent import Agent, describe_change
 from patter_nb.events import AgentChanged
 from patter_nb.step import preempting
@@ -39,6 +41,8 @@ def _go_on(s: Scene, before: Agent) -> None:
     unheard = cut(s, s.state.voice.played)
     flush(s)
     s.change(epoch=s.state.epoch + 1)
+    if not (same_mind or isinstance(work, Delivered)):
+        _forget_unsaid(s)
     if isinstance(work, Checking):
         check(s)
     elif s.answer.base and (isinstance(work, Asking) or not (same_mind or isinstance(work, (Calling, Delivered)))):
@@ -47,6 +51,17 @@ def _go_on(s: Scene, before: Agent) -> None:
         for piece, text in unheard:
             if piece.kind != "filler":
                 speak(s, text, round=piece.round, kind=piece.kind)
+
+
+def _forget_unsaid(s: Scene) -> None:
+    """Of what was said beside calls only what was heard is told to the one who goes on: the rest never sounds."""
+    pieces, work = s.answer.pieces, s.answer.work
+    heard = heard_pieces(pieces, s.state.voice.played)
+    rounds = tuple(replace(done, text=joined(pieces, heard, rounds={done.number})) for done in s.answer.rounds)
+    s.change_answer(rounds=rounds)
+    if isinstance(work, Calling):
+        text = joined(pieces, heard, rounds={work.round.number})
+        s.change_answer(work=replace(work, round=replace(work.round, text=text)))
 
 
 def _ask_on(s: Scene, before: Agent) -> None:
