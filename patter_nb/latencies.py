@@ -74,7 +74,8 @@ class Latency(Rows[Spread, Spread]):
     """How long the answers took: a row for the whole response, and one for each part of it, by the names of `Waterfall`.
 
     Only turns count that were answered to their end: those that failed or were interrupted would make the rest look faster or slower than
-    it was, and are counted in `left_out`. A part counts where it was measured. `latency["first token"]` is one row.
+    it was, and are counted in `left_out`. A part counts where it was measured. `latency["first token"]` is one row. The response is without
+    what a turn stood at a breakpoint.
 
     >>> latency = Latency([Spread("response", "", (700.0, 900.0)), Spread("tools", "look", (40.0,))])
     >>> latency["response"].p50, latency["tools"].n
@@ -138,7 +139,7 @@ _ORDER: Final = (*GAP.values(), *PARTS, UNEXPLAINED)
 def _measured(fall: Waterfall, gap: str) -> Iterable[tuple[str, float, str]]:
     """What was measured of one turn: those of one name together."""
     if fall.gap_ms is not None:
-        yield gap, fall.gap_ms, ""
+        yield gap, fall.gap_ms - fall.by_name().get("breakpoint", 0.0), ""
         if UNEXPLAINED not in fall.by_name():
             yield UNEXPLAINED, 0.0, ""
     owners: dict[str, dict[str, None]] = {}

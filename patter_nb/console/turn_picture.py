@@ -44,7 +44,8 @@ class TurnPicture:
         self._calls: list[tuple[int, int]] = []
         self._asked: str | None = None
         self._streamed_s: tuple[float, float] | None = None
-        fields = {"id": turn.id, "source": turn.source, "late_ms": None, "heard": None, "stream_ms": None, "waterfall": None, **_figures(turn)}
+        unknown = dict.fromkeys(("late_ms", "heard", "stream_ms", "waterfall"))
+        fields = {"id": turn.id, "source": turn.source, **unknown, **_figures(turn)}
         self.told: dict[str, Json] = {**fields, "pieces": [], "tools": [], "chunks": []}
         ops.append(["turn", turn.id, fields])
 
