@@ -252,11 +252,20 @@ def _brief(value: object) -> str:
         case None | str() | int() | float() | TurnTaking() | Filler():
             return str(value)
         case tuple():
-            return ", ".join(item.name if isinstance(item, (Tool, Guardrail, McpServer)) else _brief(item) for item in value) or "none"
+            return ", ".join(item.name if isinstance(item, (Guardrail, McpServer)) else _brief(item) for item in value) or "none"
+        case Tool():
+            taken = (value.parameters or {}).get("properties", {})
+            return f"{value.name}({', '.join(f'{name}: {_kind(schema)}' for name, schema in taken.items())})"
         case Mapping():
             return ", ".join(map(str, value)) or "none"
         case _:
             return " ".join(word for word in name_of(value) if word)
+
+
+def _kind(schema: object) -> str:
+    """A parameter's type, as JSON schema names it."""
+    kind = schema.get("type") if isinstance(schema, Mapping) else None
+    return kind if isinstance(kind, str) else "any"
 
 
 def _expect(name: str, value: object, kind: type, what: str) -> None:

@@ -183,7 +183,7 @@ def test_a_change_is_told_in_short_and_without_keys() -> None:
     changes = describe_change(before, after)
     assert changes["system_prompt"] == ("old", "new")
     assert changes["llm"] == ("scripted script", "keyed k-1")
-    assert changes["tools"] == ("none", "look")
+    assert changes["tools"] == ("none", "look(city: string)")
     assert changes["guardrails"] == ("none", "rude")
     assert "sk-" not in str(changes)
     assert set(changes) == {"system_prompt", "llm", "tools", "guardrails", "variables", "filler", "text_transforms"}

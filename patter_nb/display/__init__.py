@@ -13,6 +13,7 @@ from patter_nb.agent import Agent
 from patter_nb.audio.tracks import PcmTrack
 from patter_nb.costs import Cost, Costs
 from patter_nb.display.agent import agent_page, agent_text, provider_page, provider_text, role_of
+from patter_nb.display.change import change_page, change_text
 from patter_nb.display.costs import cost_page, cost_text, costs_page, costs_text
 from patter_nb.display.error import error_card, error_text
 from patter_nb.display.latency import latency_page, latency_text, spread_page, spread_text
@@ -32,7 +33,7 @@ from patter_nb.display.turn import turn_page, turn_text, turns_list, turns_text
 from patter_nb.display.waterfall import waterfall_page, waterfall_text
 from patter_nb.doctor import Report
 from patter_nb.errors import PatterError
-from patter_nb.events import Event
+from patter_nb.events import AgentChanged, Event
 from patter_nb.latencies import Latency, Spread
 from patter_nb.llm.base import LLMChunk
 from patter_nb.log import Audio, Log
@@ -60,6 +61,7 @@ _VIEWS: Mapping[type, tuple[Callable[[Any], str], Callable[[Any], Html]]] = {
     Costs: (costs_text, costs_page),
     Tool: (tool_text, tool_page),
     Event: (event_text, event_page),
+    AgentChanged: (change_text, change_page),
     Log: (log_text, log_page),
     LLMChunk: (chunk_text, chunk_page),
     Chunks: (chunks_text, chunks_page),

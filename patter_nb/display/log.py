@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from patter_nb.display.change import change_page
 from patter_nb.display.error import error_card
 from patter_nb.display.figures import count, duration
 from patter_nb.display.markup import Html, compact_json, fold, foreign, join, left_out, line, tag
 from patter_nb.display.sound import track_page
 from patter_nb.display.turn import chunk_lines
-from patter_nb.events import Event, LLMChunked, LLMRequested, StageFailed
+from patter_nb.events import AgentChanged, Event, LLMChunked, LLMRequested, StageFailed
 from patter_nb.llm.base import LLMChunk
 from patter_nb.log import Log
 
@@ -33,6 +34,8 @@ def event_page(event: Event) -> Html:
     head = tag("div", tag("b", f"#{event.seq} {event.type} "), tag("small", stamps))
     if isinstance(event.body, StageFailed):
         return join(head, tag("p", f"in the stage {event.body.stage}", cls="dim"), error_card(event.body.error))
+    if isinstance(event.body, AgentChanged):
+        return join(head, change_page(event.body))
     return join(head, _fields(_said(event)))
 
 

@@ -38,11 +38,16 @@ class StateChanged(Body):
 
 @dataclass(frozen=True, slots=True)
 class AgentChanged(Body):
-    """Parts of the agent were replaced: name of the part -> (before, after), as text that never holds a key."""
+    """Parts of the agent were replaced: name of the part -> (before, after), as text that never holds a key. It shows itself as a diff."""
 
     type: ClassVar[str] = "agent_changed"
     changes: Mapping[str, tuple[str, str]]
     when: Literal["turn", "now"]
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> Mapping[str, str]:
+        from patter_nb.display import mimebundle
+
+        return mimebundle(self)
 
 
 @dataclass(frozen=True, slots=True)
