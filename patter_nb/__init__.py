@@ -158,6 +158,13 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext patter_nb` calls: it brings the cell magic `%%prompt`, whose text is a session's system prompt."""
+    from patter_nb.magics import load
+
+    load(shell)
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 

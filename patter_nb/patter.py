@@ -235,6 +235,16 @@ def _running(name: str) -> Session | None:
     return None if session is None or session.is_over else session
 
 
+def live_session(name: str | None = None) -> Session:
+    """The session of that name; without one "main", or the newest. Raises `PatterConfigError` where no such session is live."""
+    live = [one for one in reversed(_live.values()) if not one.is_over]
+    found = next((one for one in live if one.name == (name or "main")), None if name else next(iter(live), None))
+    if found is None:
+        others = f"Live are {', '.join(repr(one.name) for one in live)}." if live else "Start one: session = await Patter().serve(agent)."
+        raise PatterConfigError(f"No session named {name!r:.80} is live." if name else "No session is live.", hint=others)
+    return found
+
+
 def _require_free(name: str, transport: Transport | None, *, in_own_loop: bool) -> None:
     """Raise unless a session `name` may start, or go on, with `transport` in such a loop."""
     session = _running(name)
