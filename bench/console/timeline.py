@@ -59,6 +59,14 @@ COUNT = """() => {
     return setTransform.apply(this, given);
   };
 }"""
+COUNT_CHUNKS = """() => {
+  window.__chunkFrames = new Set();
+  const regions = document.querySelectorAll('[aria-label="Chunks"]');
+  const last = regions[regions.length - 1];
+  const observer = new MutationObserver(() => requestAnimationFrame((frame) => window.__chunkFrames.add(frame)));
+  observer.observe(last, { childList: true, subtree: true, characterData: true });
+}"""
+"""In how many frames of the screen the last chunks panel was another."""
 DRAWN = """(index, began) => {
   const canvas = document.querySelectorAll(".patter-time-picture")[index];
   if (!canvas || canvas.width === 0) return 0;
@@ -147,11 +155,13 @@ async def five() -> None:
         idle = await page.value("lag.stop()")
         await page.execute("lag = LoopLag()\nasking = [asyncio.ensure_future(each.ask('go')) for each in sessions]")
         await passed(page, 2)
+        await page.js(COUNT_CHUNKS)
         begin = await page.js("() => performance.now()")
         await page.execute("lag.stop(); lag = LoopLag()")
         await passed(page, SECONDS)
         lags = await page.value("lag.stop()")
         paints: list[Any] = await page.js("() => window.__paints")
+        chunk_frames = await page.js("() => window.__chunkFrames.size")
         end = await page.js("() => performance.now()")
         rates = [1000 * sum(which == place and at >= begin for which, at in paints) / (end - begin) for place in range(STREAMS)]
         busiest = max(_busiest([at for which, at in paints if which == place and at >= begin]) for place in range(STREAMS))
@@ -159,6 +169,7 @@ async def five() -> None:
         told = f"{max(rates):.1f} a second at most (each {each}; {busiest} in any one second; {load()})"
         figure(f"{STREAMS} streams at once, pictures of each timeline", told, f"{REPAINTS_A_S} a second")
         before = f"before, with the microphone open, p99 {percentile(idle, 99):.1f} ms"
+        figure("and of each chunks panel", f"{1000 * chunk_frames / (end - begin):.1f} a second", f"{REPAINTS_A_S} a second")
         told = f"p99 {percentile(lags, 99):.1f} ms (p50 {percentile(lags, 50):.1f}; {before}; {load()})"
         figure("the kernel's loop comes back late meanwhile", told, f"{LAG_MS} ms")
 

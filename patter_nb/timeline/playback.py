@@ -25,6 +25,7 @@ class Playback:
         self._sent: deque[tuple[int, int, float]] = deque()
         self._end = 0
         self._playing = False
+        self._begins_ms: float | None = None
         self._listens: bool | None = None
         self._new: list[Stretch] = []
 
@@ -32,11 +33,13 @@ class Playback:
         """The cursor is told to have reached `position`."""
         position = min(position, self._end)
         if position > self.reached:
-            self._place(position, t_ms)
+            known, self._begins_ms = self._begins_ms, None
+            self._place(position, t_ms if known is None else known + (position - self.reached) * 1000 / self.layout.rate)
 
-    def begins(self, position: int) -> None:
-        """The next report begins a playback from `position` on: what lies before will not be heard any more."""
+    def begins(self, position: int, at_ms: float | None) -> None:
+        """The next report begins a playback from `position` on, at `at_ms` where that is known. What lies before is not heard any more."""
         self._skip(position)
+        self._begins_ms = at_ms
 
     def fold(self, event: Event) -> None:
         """Take in one event, after the reports that came before it."""

@@ -106,7 +106,8 @@ class Timeline:
         at = 0
         for event in events:
             if isinstance(event.body, PlaybackStarted):
-                self.playback.begins(event.body.position)
+                ago_ms = event.body.ago_ms
+                self.playback.begins(event.body.position, None if ago_ms is None else event.t_ms - ago_ms)
             while at < len(moves) and moves["after_seq"][at] <= event.seq:
                 self._move(moves[at])
                 at += 1

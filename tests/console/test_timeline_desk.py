@@ -149,6 +149,19 @@ async def test_the_end_of_the_session_is_told() -> None:
     assert page.got("timeline_more")[-1]["live"] is False
 
 
+async def test_who_opens_it_after_the_end_sees_all_of_it() -> None:
+    async with talking(transport=ConsoleTransport(), llm=ScriptedLLM(["One."])) as session:
+        page = Page(session)
+        await session.ask("first")
+    page.tell("timeline_open", view=VIEW)
+    await until(lambda: page.got("timeline_whole"))
+    (whole,) = page.got("timeline_whole")
+    assert (whole["live"], [row[2] for row in whole["lanes"]["turns"]]) == (False, ["first"])
+    task = page.face._timeline._task
+    assert task is not None
+    await until(task.done)
+
+
 async def test_sound_and_moments_come_where_they_are_asked_for() -> None:
     async with opened(llm=ScriptedLLM(["Hello."]), tts=ScriptedTTS()) as (session, page):
         await session.ask("Hi")

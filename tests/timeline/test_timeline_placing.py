@@ -86,7 +86,7 @@ class Told:
 
     def event(self, t_ms: float, body: Body) -> None:
         if isinstance(body, PlaybackStarted):
-            self.playback.begins(body.position)
+            self.playback.begins(body.position, None if body.ago_ms is None else t_ms - body.ago_ms)
         self.playback.fold(Event(self.seq, t_ms, t_ms / 1000, 0, 1, body))
         self.seq += 1
 
@@ -108,6 +108,15 @@ def test_sound_lies_where_the_cursor_heard_it_not_where_it_was_made() -> None:
     (stretch,) = told.playback.drain()
     assert stretch == Stretch(0, 1000, 2000.0)
     assert told.playback.drain() == []
+
+
+def test_the_first_sound_lies_where_it_is_told_to_have_sounded() -> None:
+    told = Told()
+    told.event(0, AudioSent(0, 0, 1000))
+    told.event(2100, PlaybackStarted(0, ago_ms=90.0))
+    told.playback.moved(60, 2100)
+    told.playback.moved(120, 2145)
+    assert told.places == [(0, 120, 2010.0)]
 
 
 def test_a_pause_is_a_gap_and_what_was_flushed_lies_nowhere() -> None:

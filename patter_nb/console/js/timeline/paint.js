@@ -19,6 +19,13 @@ const LETTER = 5.9;
 /** Below this width a span has no text. */
 const TEXT_FROM = 22;
 const TICKS_APART = 74;
+/** Fainter sound is left out, on the companded scale of 255: a room, a fan. */
+const QUIET = 13;
+/** Of more milliseconds a pixel these would say nothing: the voice curve, single judgements. */
+const VOICE_UP_TO = 200;
+const JUDGED_UP_TO = 400;
+/** Words as near to each other as this are read in one. */
+const SAID_TOGETHER_MS = 700;
 /** @type {Record<string, keyof import("./palette.js").TimelineColours>} */
 const STATE_COLOURS = { listening: "you", thinking: "dim", calling: "tool", speaking: "agent", paused: "warn" };
 /** @type {Record<string, keyof import("./palette.js").TimelineColours>} */
@@ -61,10 +68,15 @@ function xOf({ shown, width }, t) {
   return GUTTER + placeOf(t, shown, width - GUTTER);
 }
 
+/** @param {TimelineScene} scene */
+function msPerPixel({ shown, width }) {
+  return (shown.to - shown.from) / Math.max(1, width - GUTTER);
+}
+
 /** @param {Brush} brush @param {TimelineScene} scene */
 function paintRuler(brush, scene) {
   const { shown, width, colours } = scene;
-  const step = tickStep((shown.to - shown.from) / (width - GUTTER), TICKS_APART);
+  const step = tickStep(msPerPixel(scene), TICKS_APART);
   const { top, height } = rowNamed("ruler");
   for (let t = Math.ceil(shown.from / step) * step; t <= shown.to; t += step) {
     const x = Math.round(xOf(scene, t)) + 0.5;
@@ -117,7 +129,8 @@ function paintSpans(brush, scene, rowName, lane, textOf = ({ text }) => text, fi
   const { colours, end } = scene;
   const { top, height } = rowNamed(rowName);
   let filled = -1;
-  const items = scene.items.within(lane, scene.shown);
+  const found = scene.items.within(lane, scene.shown);
+  const items = lane === "words" ? readInOne(scene, found) : found;
   for (const [place, item] of items.entries()) {
     const left = xOf(scene, item.at);
     const right = Math.max(left + 1, xOf(scene, item.to ?? end));
@@ -125,16 +138,40 @@ function paintSpans(brush, scene, rowName, lane, textOf = ({ text }) => text, fi
     filled = Math.ceil(right);
     const named = KIND_COLOURS[item.kind] ?? "dim";
     brush.fillStyle = colours[fixed !== undefined && (named === "agent" || named === "dim") ? fixed : named];
-    brush.globalAlpha = item.kind === "dropped" ? 0.1 : 0.2;
+    brush.globalAlpha = item.kind === "dropped" ? 0.1 : right - left > 4 ? 0.2 : 0.45;
     brush.fillRect(left, top + 1, right - left, height - 2);
     brush.globalAlpha = 1;
-    brush.fillRect(left, top + 1, Math.min(2, right - left), height - 2);
+    if (right - left > 4) brush.fillRect(left, top + 1, 2, height - 2);
     const next = place + 1 < items.length ? xOf(scene, items[place + 1].at) : Infinity;
     paintText(brush, colours.ink, textOf(item), left, Math.min(right, next), top + height / 2);
   }
 }
 
-/** Text in a span, as far as it fits. @param {Brush} brush @param {string} colour @param {string} text @param {number} left @param {number} right @param {number} y */
+/**
+ * Words that have no room one by one, as the phrases that they make.
+ * @param {TimelineScene} scene @param {import("./items.js").LaneItem[]} words
+ */
+function readInOne(scene, words) {
+  const perPixel = msPerPixel(scene);
+  /** @type {import("./items.js").LaneItem[]} */
+  const phrases = [];
+  for (const word of words) {
+    const before = phrases[phrases.length - 1];
+    const room = ((word.to ?? word.at) - word.at) / perPixel;
+    const together = before !== undefined && before.kind === "word" && word.kind === "word" && before.to !== null;
+    if (together && room < word.text.length * LETTER + 8 && word.at - Number(before.to) < SAID_TOGETHER_MS) {
+      phrases[phrases.length - 1] = { ...before, to: word.to, text: `${before.text} ${word.text}` };
+    } else {
+      phrases.push(word);
+    }
+  }
+  return phrases;
+}
+
+/**
+ * Text in a span, as far as it fits.
+ * @param {Brush} brush @param {string} colour @param {string} text @param {number} left @param {number} right @param {number} y
+ */
 function paintText(brush, colour, text, left, right, y) {
   const from = Math.max(left, GUTTER) + 5;
   const room = Math.floor((right - from - 2) / LETTER);
@@ -151,6 +188,7 @@ function paintSounds(brush, scene) {
   const columns = tiles.columns(shown, across);
   paintWave(brush, columns, 0, rowNamed("you"), colours.you, colours.line);
   paintWave(brush, columns, 2, rowNamed("agent"), colours.agent, colours.line);
+  if (msPerPixel(scene) > VOICE_UP_TO) return;
   const { top, height } = rowNamed("you");
   brush.beginPath();
   let drawn = false;
@@ -182,7 +220,7 @@ function paintWave(brush, columns, column, { top, height }, colour, baseline) {
   for (let x = 0; x < across; x++) {
     const low = columns[x * BUCKET_BYTES + column];
     const high = columns[x * BUCKET_BYTES + column + 1];
-    if (high - low < 4) continue;
+    if (high - low < QUIET) continue;
     brush.rect(GUTTER + x, middle - high * half, 1, Math.max(1, (high - low) * half));
   }
   brush.fill();
@@ -190,6 +228,7 @@ function paintWave(brush, columns, column, { top, height }, colour, baseline) {
 
 /** The detector's judgements: how far up is how sure it was that the person had finished. @param {Brush} brush @param {TimelineScene} scene */
 function paintJudged(brush, scene) {
+  if (msPerPixel(scene) > JUDGED_UP_TO) return;
   const { top, height } = rowNamed("you");
   brush.fillStyle = brush.strokeStyle = scene.colours.ink;
   for (const { at, value } of scene.items.within("judged", scene.shown)) {

@@ -133,7 +133,10 @@ export function timelinePanel({ store }) {
   /** @param {number} factor @param {number} at */
   function zoom(factor, at) {
     const moved = show(zoomedWindow(shown, factor, at, source.end));
-    if (moved) settleFollowing();
+    if (moved) {
+      settleFollowing();
+      point(pointed, pointedY);
+    }
     return moved;
   }
 

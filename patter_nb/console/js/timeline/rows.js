@@ -6,7 +6,10 @@
  */
 
 const GAP = 3;
-/** Label, height in CSS pixels, and the lanes in which something may be found, the smallest things first. @type {[string, string, number, string[]][]} */
+/**
+ * Label, height in CSS pixels, and the lanes in which something may be found, the smallest things first.
+ * @type {[string, string, number, string[]][]}
+ */
 const ROWS = [
   ["ruler", "", 18, ["failures", "changes", "breakpoints", "busy", "states"]],
   ["turns", "turns", 17, ["failures", "changes", "breakpoints", "turns"]],

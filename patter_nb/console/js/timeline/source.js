@@ -93,7 +93,7 @@ export class TimelineSource {
     const whole = Number.isSafeInteger(seq) && isNumber(end) && isBoolean(live) && isRecord(lanes) && isCount(tile) && isList(tiles);
     check(whole && listOf(isNumber)(levels), "a timeline of another form", { seq, end, live, levels, tile });
     this.items = new LaneItems();
-    for (const [lane, rows] of Object.entries(lanes)) rows.forEach((/** @type {unknown} */ row, /** @type {number} */ place) => this.items.set(lane, place, row));
+    for (const [lane, rows] of Object.entries(lanes)) for (const [place, row] of rows.entries()) this.items.set(lane, place, row);
     this.items.addChunks(timesIn(buffers[0]));
     this.tiles = new PeakTiles(levels, tile);
     this.#coming.clear();
@@ -107,7 +107,8 @@ export class TimelineSource {
   #takeMore({ seq, end, live, items, ranges, stale }, buffers) {
     if (!this.known || seq <= this.#seq) return;
     if (seq !== this.#seq + 1) return this.open();
-    check(isNumber(end) && isBoolean(live) && isList(items) && isList(ranges) && isList(stale), "news of the timeline of another form", { end, live });
+    const whole = isNumber(end) && isBoolean(live) && isList(items) && isList(ranges) && isList(stale);
+    check(whole, "news of the timeline of another form", { end, live });
     this.#seq = seq;
     for (const [lane, place, row] of items) this.items.set(lane, place, row);
     this.items.addChunks(timesIn(buffers[0]));
