@@ -13,6 +13,7 @@ from patter_nb.errors import ConnectionFailed, MalformedStream, RequestTimeout
 from patter_nb.wire.pool import CONNECT_S, pool
 from patter_nb.wire.refusals import Refusal, Source
 from patter_nb.wire.retrying import asked_wait_s
+from patter_nb.wire.unreachable import cause_of
 
 __all__ = ["HandshakeRefused", "connected"]
 
@@ -60,8 +61,9 @@ async def connected(
             raise MalformedStream(told, hint="Check base_url if you set it.", provider=name, model=model) from None
         raise HandshakeRefused(_refusal(error), asked_wait_s(error.headers or {})) from None
     except (aiohttp.ClientError, OSError) as error:
-        told = f"{name} could not be reached at {url.partition('?')[0]}: {error or type(error).__name__}."
-        raise ConnectionFailed(told, hint="Check the network, and base_url if you set it.", provider=name, model=model) from error
+        why, cause = cause_of(error)
+        told = f"{name} could not be reached at {url.partition('?')[0]}: {why}."
+        raise ConnectionFailed(told, hint="Check the network, and base_url if you set it.", provider=name, model=model) from cause
 
 
 def _refusal(error: aiohttp.WSServerHandshakeError) -> Refusal:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import logging
 import traceback
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 from local_web import saying, serving
+from openai import AsyncOpenAI
 
+from patter_nb.display import mimebundle
 from patter_nb.engines.openai import OpenAIRealtime
-from patter_nb.errors import PatterError
+from patter_nb.errors import PatterConfigError, PatterError
 from patter_nb.llm.on_message import MessageURL, OnMessageLLM
 from patter_nb.llm.openai import OpenAILLM
+from patter_nb.llm.openai_compatible import OpenAICompatibleLLM
+from patter_nb.llm.wire.exchange import Request
+from patter_nb.llm.wire.redacting import Redaction
 from patter_nb.patter import Patter
 from patter_nb.testing import WireServer
+from patter_nb.testing.wire import HttpError, StreamError
 from patter_nb.testing.wire.realtime import RealtimeServer
 from patter_nb.tools.executor import DefaultToolExecutor
 from patter_nb.tools.tool import Tool
+from patter_nb.tts.openai import OpenAITTS
+from patter_nb.wire.refusals import Source
+from patter_nb.wire.websocket import connected
 
 SECRET = "sk-very-secret"
 USER = {"role": "user", "content": "Hi"}
@@ -76,3 +88,92 @@ async def test_of_a_webhook(caplog: pytest.LogCaptureFixture) -> None:
     logged = [record.getMessage() for record in caplog.records if record.name == "httpx"]
     assert logged
     assert SECRET not in "".join(logged)
+
+
+# --- in whatever quotes it
+
+QUOTING = {
+    "a refusal": HttpError(401, f"Incorrect API key provided: {SECRET}"),
+    "an event of an answer": StreamError(401, f"There is no account of {SECRET}"),
+}
+
+
+@pytest.mark.parametrize("told", QUOTING.values(), ids=QUOTING)
+@pytest.mark.parametrize("by", ["wire", "client"])
+async def test_that_a_server_repeats(by: str, told: Any, caplog: pytest.LogCaptureFixture) -> None:
+    async with WireServer([told], key=SECRET) as server:
+        client = AsyncOpenAI(api_key=SECRET, base_url=server.openai_url) if by == "client" else None
+        llm = OpenAILLM(None if client else SECRET, client=client, base_url=server.openai_url, max_retries=0)
+        async with Patter().serve(Patter().agent(llm=llm), name="secret") as session:
+            turn = await session.ask("Hi")
+        if client:
+            await client.close()
+    assert turn.error is not None
+    assert "[redacted]" in turn.error.message
+    log = io.StringIO()
+    session.events.write(log)
+    shown = "".join(text for thing in (session, turn, session.requests) for text in mimebundle(thing).values())
+    assert SECRET not in everything(turn.error) + log.getvalue() + shown + caplog.text + repr(session.spans(capture_content=True)[:])
+
+
+@pytest.mark.parametrize("value", [f"{SECRET} eu", f"session={SECRET}; path=/", f"Custom realm {SECRET}", f"Basic {SECRET}"])
+async def test_of_a_header_of_ones_own(value: str) -> None:
+    async with WireServer([HttpError(403, f"No to {SECRET}")], key=None) as server:
+        llm = OpenAICompatibleLLM(base_url=server.openai_url, model="test-model", extra_headers={"X-Gateway": value}, max_retries=0)
+        with pytest.raises(PatterError, match=r"No to \[redacted\]") as caught:
+            [chunk async for chunk in llm.stream([USER])]
+    assert SECRET not in everything(caught.value)
+
+
+async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """As a company's proxy that wants another password."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize("port", ["its own", "99999"], ids=["that refuses", "that is none"])
+async def test_of_a_proxy(port: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        own = str(proxy.sockets[0].getsockname()[1])
+        monkeypatch.setenv("https_proxy", f"http://me:{SECRET}@127.0.0.1:{own if port == 'its own' else port}")
+        monkeypatch.setenv("no_proxy", "")
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        errors = [await failing(speaking(f"https://vendor-{own}.invalid")) for speaking in SPEAKING]
+    assert all("proxy" in str(error) for error in errors), errors
+    assert SECRET not in "".join(map(everything, errors)) + caplog.text
+
+
+async def ask_a_model(url: str) -> None:
+    llm = OpenAILLM("another-key", base_url=url, max_retries=0)
+    await llm.warmup()
+    [chunk async for chunk in llm.stream([USER])]
+
+
+async def ask_a_voice(url: str) -> None:
+    [block async for block in OpenAITTS("another-key", base_url=url, max_retries=0).synthesize("Hi.")]
+
+
+async def ask_for_words(url: str) -> None:
+    await connected(url, {}, Source("deepgram", "nova-3", "", ""))
+
+
+SPEAKING = (ask_a_model, ask_a_voice, ask_for_words)
+
+
+async def failing(work: Coroutine[Any, Any, None]) -> PatterError:
+    with pytest.raises(PatterError) as caught:
+        await work
+    return caught.value
+
+
+@pytest.mark.parametrize("key", ["two\nlines-of-a-key", "sk-with-an-é", "sk-\u2028-key"])
+def test_what_is_no_key_is_said_before_it_is_sent(key: str) -> None:
+    with pytest.raises(PatterConfigError, match="has a character that no key has") as caught:
+        OpenAILLM(key)
+    assert key not in everything(caught.value)
+
+
+def test_of_a_request_that_a_debugger_shows() -> None:
+    headers = {"Authorization": f"Bearer {SECRET}"}
+    assert SECRET not in repr(Request("https://v.example", headers, b"")) + repr(Redaction.of(f"https://v.example?key={SECRET}", headers))

@@ -13,6 +13,7 @@ import aiohttp
 from patter_nb.errors import ConnectionFailed, MalformedStream, RequestTimeout
 from patter_nb.wire.pool import CONNECT_S, pool
 from patter_nb.wire.refusals import Refusal, refusal_of
+from patter_nb.wire.unreachable import cause_of
 
 __all__ = ["LONGEST_S", "Account", "Answered"]
 
@@ -83,4 +84,5 @@ class Account:
             raise RequestTimeout(f"ElevenLabs did not answer within {CONNECT_S:g} s.", hint="Try again in a moment.", **where) from error  # type: ignore[arg-type]
         except (aiohttp.ClientError, OSError) as error:
             hint = "Check the network, and base_url if you set it."
-            raise ConnectionFailed(f"ElevenLabs could not be reached: {error or type(error).__name__}.", hint=hint, **where) from error  # type: ignore[arg-type]
+            why, cause = cause_of(error)
+            raise ConnectionFailed(f"ElevenLabs could not be reached: {why}.", hint=hint, **where) from cause  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,6 +21,7 @@ from patter_nb.llm.wire.sse import EventParser, ServerSentEvent
 from patter_nb.wire.pool import CONNECT_S, pool
 from patter_nb.wire.refusals import Refusal, Source, refusal_of
 from patter_nb.wire.retrying import asked_wait_s
+from patter_nb.wire.unreachable import cause_of
 
 __all__ = ["BrokeOff", "Exchange", "Refused", "Request", "touch"]
 
@@ -37,7 +38,7 @@ class Request:
     """What is sent, as it goes over the wire; `plain` is its body as JSON, for whoever wants to see it, `attempt` counts from 1."""
 
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes
     plain: bytes = b""
     attempt: int = 1
@@ -180,12 +181,11 @@ class Exchange:
         except TimeoutError as error:
             told = f"{name} did not answer within {self._timeout.sock_read:g} s."
             raise RequestTimeout(told, hint="Try again in a moment, or raise timeout_s.", provider=name, model=model) from error
-        except (aiohttp.ClientError, OSError) as error:
-            cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-            url = Redaction.of(self._request.url, {}).url
-            told = f"{name} could not be reached at {url}: {cause or type(cause).__name__}."
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:  # the last: of a host that is no name
+            why, cause = cause_of(error)
+            told = f"{name} could not be reached at {Redaction.of(self._request.url, {}).url}: {why}."
             hint = "Check the network, and base_url if you set it."
-            raise ConnectionFailed(told, hint=hint, provider=name, model=model) from error
+            raise ConnectionFailed(told, hint=hint, provider=name, model=model) from cause
 
     async def read(self) -> list[ServerSentEvent] | None:
         """The next events, perhaps none; None at the end of the answer, or once it is cancelled.

@@ -185,6 +185,7 @@ class Recording:
         lower = {name.lower(): value for name, value in headers.items()}
         request_id = next((lower[name] for name in _REQUEST_IDS if name in lower), None)
         reply = {name: self._shown.scrub_text(value) for name, value in shown_reply(headers).items()}
+        request_id = request_id and self._shown.scrub_text(request_id)
         answered = Answered(status, reply, request_id, self._elapsed_ms(), _pieces=self._pieces, _shown_by=self._shown)
         answered._is_stream = status in (None, 200)
         self._answered = self._attempt.answered = answered

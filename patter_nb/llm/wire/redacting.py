@@ -6,10 +6,14 @@ header may hold a secret under any name. What is hidden so is looked for, and hi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from traceback import format_exception
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
+
+from patter_nb.errors import PatterError
 
 __all__ = ["REDACTED", "Redaction", "shown_reply"]
 
@@ -37,7 +41,7 @@ class Redaction:
 
     url: str
     headers: Mapping[str, str]
-    _hidden: tuple[str, ...] = ()
+    _hidden: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, url: str, headers: Mapping[str, str], *, key: str = "") -> Redaction:
@@ -52,7 +56,7 @@ class Redaction:
         told = "&".join(f"{name}={value if name.lower() in _QUERY else REDACTED}" for name, value in query)
         place = parts.netloc.rpartition("@")[2]
         hidden = [key, *(value for name, value in query if name.lower() not in _QUERY)]
-        hidden += [value.split(" ", 1)[-1] for name, value in headers.items() if name.lower() not in _HARMLESS]
+        hidden += [part for name, value in headers.items() if name.lower() not in _HARMLESS for part in _parts(value)]
         hidden += parts.netloc.rpartition("@")[0].split(":")
         shown = {name: value if name.lower() in _HARMLESS else REDACTED for name, value in headers.items()}
         secrets = tuple(sorted({value for value in hidden if len(value) >= _SHORTEST}, key=len, reverse=True))
@@ -69,6 +73,26 @@ class Redaction:
         for secret in self._hidden:
             text = text.replace(secret, REDACTED)
         return text
+
+    def scrub_error(self, error: PatterError) -> PatterError:
+        """The same for an error: a server, or a vendor's own client, may quote the key that it did not take."""
+        error.message = self.scrub_text(error.message)
+        error.args = (error.message,)
+        error.code, error.request_id = (told and self.scrub_text(told) for told in (error.code, error.request_id))
+        return error
+
+    def cause(self, error: BaseException | None) -> BaseException | None:
+        """`error` as the cause of another; None where its traceback shows what is hidden."""
+        if error is None or not self._hidden:
+            return error
+        told = "".join(format_exception(error))
+        return error if self.scrub_text(told) == told else None
+
+
+def _parts(value: str) -> list[str]:
+    """Of a header what may be a key: the whole, what follows the scheme, and each word, with and without its name."""
+    words = re.split(r"[\s;,]+", value)
+    return [value, value.split(" ", 1)[-1], *words, *(word.partition("=")[2] for word in words)]
 
 
 def shown_reply(headers: Mapping[str, str]) -> dict[str, str]:

@@ -25,6 +25,7 @@ from patter_nb.llm.wire.clients import Objects, events_of
 from patter_nb.llm.wire.decoding import Decoder, ErrorEvent
 from patter_nb.llm.wire.exchange import BrokeOff, Exchange, Refused, Request, touch
 from patter_nb.llm.wire.recording import Recording, begun
+from patter_nb.llm.wire.redacting import Redaction
 from patter_nb.pricing import load_prices
 from patter_nb.tasks import closing
 from patter_nb.wire.refusals import Source, refusal_error
@@ -86,14 +87,19 @@ class VendorLLM(ABC):
         self.options = {key: value for key, value in options.items() if value is not None}
         """What is sent with each request beside the conversation, as it was passed."""
         self._client = client
-        self._key = "" if client is not None else self._find_key(api_key)
+        self._key = _key_of(client) if client is not None else self._find_key(api_key)
+        self._shown = Redaction.of(self.base_url, {}, key=self._key)
+        """What hides keys in an error, whoever quotes them there."""
         self.source = Source(self.provider, model, self._key_hint(), self._model_hint())
 
     def _find_key(self, api_key: str | None) -> str:
         key = api_key or next((value for name in self.key_names if (value := os.environ.get(name))), "")
         if not key:
             raise PatterConfigError(f"{type(self).__name__} has no API key.", hint=self._key_hint())
-        return key.strip()
+        key = key.strip()
+        if not (key.isascii() and key.isprintable()):
+            raise PatterConfigError(f"The API key of {type(self).__name__} has a character that no key has.", hint="Copy it anew.")
+        return key
 
     def _key_hint(self) -> str:
         return f"Set the environment variable {' or '.join(self.key_names)} to a valid key, or pass api_key=."
@@ -195,6 +201,7 @@ class VendorLLM(ABC):
         packed, form = self.pack(body)
         decoder.notes |= {"request_bytes": len(packed), "plain_bytes": len(plain)}
         request = Request(self.url(), {**await self.headers(), **form}, packed, plain, decoder.notes["attempts"])
+        self._shown = Redaction.of(request.url, request.headers, key=self._key)
         async with Exchange(request, self.source, timeout_s=self.timeout_s, cancel_event=cancel_event) as exchange:
             await exchange.send()
             if exchange.request_id:
@@ -228,9 +235,7 @@ class VendorLLM(ABC):
     @contextmanager
     def _recorded(self, plain: bytes, decoder: Decoder[Any]) -> Iterator[Recording | None]:
         """What a client is seen to send and be answered, kept where somebody wants that."""
-        key = getattr(self._client, "api_key", None)  # a foreign type, as all of it
-        secret = key if isinstance(key, str) else ""
-        record = begun(self.provider, self.model, decoder.notes["attempts"], plain, key=secret)
+        record = begun(self.provider, self.model, decoder.notes["attempts"], plain, key=self._key)
         error: BaseException | None = None
         try:
             yield record
@@ -250,13 +255,14 @@ class VendorLLM(ABC):
             yield
         except Refused as refused:
             waits_s = refused.asked_wait_s
-            raise _Failure(refusal_error(refused.refusal, self.source, retry_after_s=waits_s), waits_s) from refused.__cause__
+            error = refusal_error(refused.refusal, self.source, retry_after_s=waits_s)
+            raise _Failure(self._shown.scrub_error(error), waits_s) from self._shown.cause(refused.__cause__)
         except ErrorEvent as told:
-            raise _Failure(refusal_error(told.refusal, self.source)) from told.__cause__
+            raise _Failure(self._shown.scrub_error(refusal_error(told.refusal, self.source))) from self._shown.cause(told.__cause__)
         except BrokeOff as broken:
-            raise _Failure(decoder.truncated(str(broken))) from broken.__cause__
+            raise _Failure(self._shown.scrub_error(decoder.truncated(str(broken)))) from self._shown.cause(broken.__cause__)
         except PatterError as error:
-            raise _Failure(error) from error.__cause__
+            raise _Failure(self._shown.scrub_error(error)) from self._shown.cause(error.__cause__)
 
     async def warmup(self) -> None:
         """Open the connection that the first request will use. A vendor that cannot be reached now is not an error yet."""
@@ -272,6 +278,12 @@ class VendorLLM(ABC):
 
     async def aclose(self) -> None:  # noqa: B027  # not abstract: there is nothing to do
         """Nothing to give back: connections belong to the event loop's pool, a `client` to whoever made it."""
+
+
+def _key_of(client: Any) -> str:
+    """The key that a vendor's client sends, where it tells: a foreign type, as all of it."""
+    keys = (getattr(client, name, None) for name in ("api_key", "auth_token"))
+    return next((key for key in keys if isinstance(key, str) and key), "")
 
 
 class _Failure(Exception):

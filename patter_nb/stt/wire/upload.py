@@ -27,6 +27,7 @@ from patter_nb.stt.wire.vendor import USER_AGENT, VendorSTT
 from patter_nb.wire.pool import CONNECT_S, pool
 from patter_nb.wire.refusals import refusal_of
 from patter_nb.wire.retrying import asked_wait_s
+from patter_nb.wire.unreachable import cause_of
 
 __all__ = ["UploadStream"]
 
@@ -116,8 +117,9 @@ class UploadStream(Stream):
             told = f"{stt.provider} did not answer within {stt.timeout_s:g} s."
             raise stt.failure(RequestTimeout, told, "Try again in a moment, or raise timeout_s.") from error
         except (aiohttp.ClientError, OSError) as error:
-            told = f"{stt.provider} could not be reached at {self._url}: {error or type(error).__name__}."
-            raise stt.failure(ConnectionFailed, told, "Check the network, and base_url if you set it.") from error
+            why, cause = cause_of(error)
+            told = f"{stt.provider} could not be reached at {self._url}: {why}."
+            raise stt.failure(ConnectionFailed, told, "Check the network, and base_url if you set it.") from cause
         try:
             return self._read(json.loads(answer))
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

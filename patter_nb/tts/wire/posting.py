@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import aiohttp
@@ -14,6 +14,7 @@ from patter_nb.tts.wire.failing import BrokeOff, Failed, Silent
 from patter_nb.wire.pool import CONNECT_S, pool
 from patter_nb.wire.refusals import Source
 from patter_nb.wire.retrying import asked_wait_s
+from patter_nb.wire.unreachable import cause_of
 
 __all__ = ["Post", "posted", "touched"]
 
@@ -27,7 +28,7 @@ class Post:
     """A request with a JSON body; `refuse` makes an error of an answer's status, body and headers, and of the wait that they ask for."""
 
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: Mapping[str, Any]
     refuse: Callable[[int, bytes, Mapping[str, str], float | None], Failed]
 
@@ -102,10 +103,11 @@ def _before(source: Source, url: str, timeout_s: float) -> Iterator[None]:
         told = f"{source.provider} did not answer within {timeout_s:g} s."
         raise Failed(RequestTimeout(told, hint="Try again in a moment, or raise timeout_s.", provider=provider, model=model)) from error
     except (aiohttp.ClientError, OSError) as error:
-        told = f"{source.provider} could not be reached at {url.partition('?')[0]}: {error or type(error).__name__}."
+        why, cause = cause_of(error)
+        told = f"{source.provider} could not be reached at {url.partition('?')[0]}: {why}."
         raise Failed(
             ConnectionFailed(told, hint="Check the network, and base_url if you set it.", provider=provider, model=model)
-        ) from error
+        ) from cause
 
 
 @contextmanager
