@@ -177,7 +177,7 @@ describe("listeners", () => {
     const { store, kernel } = session({});
     const listener = vi.fn();
     store.subscribe(listener);
-    vi.advanceTimersByTime(100);
+    vi.advanceTimersByTime(200);
     listener.mockClear();
     const timers = vi.getTimerCount();
     for (let i = 0; i < 50; i++) kernel.batch(["set", "partial", `${i}`]);
@@ -187,6 +187,22 @@ describe("listeners", () => {
     expect(listener).toHaveBeenCalledTimes(1);
     vi.advanceTimersByTime(500);
     expect(listener).toHaveBeenCalledTimes(1);
+  });
+
+  it("are told ten times a second of changes that stream in, and of the last one too", () => {
+    const { store, kernel } = session({});
+    const told = vi.fn();
+    store.subscribe(() => told(store.picture.partial));
+    vi.advanceTimersByTime(200);
+    told.mockClear();
+    for (let i = 0; i < 100; i++) {
+      kernel.batch(["set", "partial", `${i}`]);
+      vi.advanceTimersByTime(10);
+    }
+    expect(told.mock.calls.length).toBeLessThanOrEqual(11);
+    expect(told.mock.calls.length).toBeGreaterThanOrEqual(9);
+    vi.advanceTimersByTime(100);
+    expect(told).toHaveBeenLastCalledWith("99");
   });
 
   it("are told within 100 ms where no frames come", () => {
