@@ -61,7 +61,7 @@ class GeminiLive(SocketEngine):
         self._key = (api_key or next((key for name in _KEYS if (key := os.environ.get(name, "").strip())), "")).strip()
         if not self._key:
             raise PatterConfigError("GeminiLive has no API key.", hint=_KEY_HINT)
-        super().__init__(Source(self.provider, model, _KEY_HINT, "Take a model that speaks by the Live API."))
+        super().__init__(Source(self.provider, model, _KEY_HINT, "Take a model that speaks by the Live API.", self._key))
         self.model = model
         self.voice = voice
         self._temperature = {} if temperature is None else {"temperature": temperature}

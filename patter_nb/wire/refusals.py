@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from patter_nb.errors import (
@@ -25,8 +25,12 @@ from patter_nb.errors import (
     ServerError,
 )
 
-__all__ = ["Refusal", "Source", "refusal_error", "refusal_of"]
+__all__ = ["REDACTED", "SHORTEST_KEY", "Refusal", "Source", "refusal_error", "refusal_of"]
 
+REDACTED: Final = "[redacted]"
+"""What stands in place of a key."""
+SHORTEST_KEY: Final = 8
+"""Characters. What is shorter is no key, and might be a word of the conversation."""
 _LONGEST_MESSAGE: Final = 1000
 _TOO_LONG: Final = re.compile(
     r"context.{0,10}length|context.{0,10}window|maximum context|prompt is too long|input is too long|too many tokens"
@@ -68,12 +72,17 @@ _NAMED: Final[Mapping[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Who refused, for the error: names, where its key comes from, and what to do when there is no such model."""
+    """Who refused, for the error: names, where its key comes from, and what to do when there is no such model; `key`, so as to hide it."""
 
     provider: str
     model: str
     key_hint: str
     model_hint: str
+    key: str = field(default="", repr=False)
+
+    def hide(self, text: str) -> str:
+        """`text` without the key: some vendors say back what they were sent."""
+        return text.replace(self.key, REDACTED) if len(self.key) >= SHORTEST_KEY else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +126,7 @@ def refusal_of(body: bytes | object, *, status: int | None = None, headers: Mapp
 
 
 def refusal_error(refusal: Refusal, source: Source, *, retry_after_s: float | None = None) -> PatterError:
-    """The error of our family for what a vendor said."""
+    """The error of our family for what a vendor said, without the key."""
     kind, hint = _kind_and_hint(refusal, source)
     where = {
         "provider": source.provider,
@@ -126,7 +135,7 @@ def refusal_error(refusal: Refusal, source: Source, *, retry_after_s: float | No
         "code": refusal.code,
         "request_id": refusal.request_id,
     }
-    message = f"{source.provider} refused the request (HTTP {refusal.status}): {refusal.message}"
+    message = source.hide(f"{source.provider} refused the request (HTTP {refusal.status}): {refusal.message}")
     if kind is RateLimitError:
         return RateLimitError(message, retry_after_s=retry_after_s, hint=hint, **where)
     return kind(message, hint=hint, **where)  # type: ignore[arg-type]  # the base names and checks them

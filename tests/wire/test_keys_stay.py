@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import logging
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+import numpy as np
 import pytest
 from local_web import saying, serving
 from openai import AsyncOpenAI
 
+from patter_nb import AssemblyAISTT, CartesiaSTT, CartesiaTTS, DeepgramSTT, ElevenLabsConvAI, ElevenLabsTTS, GeminiLive, OpenAITranscribeSTT
+from patter_nb.audio.frames import AudioFormat, Frame
 from patter_nb.display import mimebundle
+from patter_nb.engines.base import Engine
 from patter_nb.engines.openai import OpenAIRealtime
 from patter_nb.errors import PatterConfigError, PatterError
 from patter_nb.llm.on_message import MessageURL, OnMessageLLM
@@ -22,11 +27,13 @@ from patter_nb.llm.openai_compatible import OpenAICompatibleLLM
 from patter_nb.llm.wire.exchange import Request
 from patter_nb.llm.wire.redacting import Redaction
 from patter_nb.patter import Patter
+from patter_nb.stt.base import STT
 from patter_nb.testing import WireServer
 from patter_nb.testing.wire import HttpError, StreamError
 from patter_nb.testing.wire.realtime import RealtimeServer
 from patter_nb.tools.executor import DefaultToolExecutor
 from patter_nb.tools.tool import Tool
+from patter_nb.tts.base import TTS
 from patter_nb.tts.openai import OpenAITTS
 from patter_nb.wire.refusals import Source
 from patter_nb.wire.websocket import connected
@@ -177,3 +184,54 @@ def test_what_is_no_key_is_said_before_it_is_sent(key: str) -> None:
 def test_of_a_request_that_a_debugger_shows() -> None:
     headers = {"Authorization": f"Bearer {SECRET}"}
     assert SECRET not in repr(Request("https://v.example", headers, b"")) + repr(Redaction.of(f"https://v.example?key={SECRET}", headers))
+
+
+async def say_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Refuse whoever asks, with all that they sent."""
+    sent = " ".join((await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n"))
+    body = json.dumps({"error": {"message": sent}, "detail": {"status": "invalid_api_key", "message": sent}, "message": sent}).encode()
+    head = f"HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\ndg-error: {sent}\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    await writer.drain()
+    writer.close()
+
+
+async def hear(stt: STT) -> None:
+    await stt.open(AudioFormat(16_000))
+    try:
+        for seq in range(10):
+            await stt.push(Frame(np.zeros(320, np.int16), seq, seq * 20.0))
+        await stt.finalize()
+        [told async for told in stt.transcripts()]
+    finally:
+        await stt.aclose()
+
+
+async def speak(tts: TTS) -> None:
+    [block async for block in tts.synthesize("Hi.")]
+
+
+async def engage(engine: Engine) -> None:
+    await Patter().serve(Patter().agent(engine=engine), name="secret")
+
+
+SPEECH: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
+    "openai ears": lambda url: hear(OpenAITranscribeSTT(SECRET, base_url=url, max_retries=0)),
+    "deepgram": lambda url: hear(DeepgramSTT(SECRET, base_url=url, max_retries=0)),
+    "assemblyai": lambda url: hear(AssemblyAISTT(SECRET, base_url=url, max_retries=0)),
+    "cartesia ears": lambda url: hear(CartesiaSTT(SECRET, base_url=url, max_retries=0)),
+    "openai voice": lambda url: speak(OpenAITTS(SECRET, base_url=url, max_retries=0)),
+    "elevenlabs voice": lambda url: speak(ElevenLabsTTS(SECRET, base_url=url, max_retries=0)),
+    "cartesia voice": lambda url: speak(CartesiaTTS(SECRET, base_url=url, max_retries=0)),
+    "openai engine": lambda url: engage(OpenAIRealtime(SECRET, base_url=url)),
+    "google engine": lambda url: engage(GeminiLive(SECRET, base_url=url)),
+    "elevenlabs engine": lambda url: engage(ElevenLabsConvAI(SECRET, agent_id="agent", base_url=url)),
+}
+
+
+@pytest.mark.parametrize("asking", SPEECH.values(), ids=SPEECH)
+async def test_that_ears_voices_and_engines_are_told_again(asking: Callable[[str], Coroutine[Any, Any, None]]) -> None:
+    async with await asyncio.start_server(say_back, "127.0.0.1", 0) as server:
+        error = await failing(asking(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+    assert "[redacted]" in str(error)
+    assert SECRET not in everything(error)

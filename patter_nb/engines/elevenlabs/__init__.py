@@ -81,7 +81,7 @@ class ElevenLabsConvAI(SocketEngine):
             raise PatterConfigError("ElevenLabsConvAI has no API key.", hint=_KEY_HINT)
         if not self.agent_id:
             raise PatterConfigError("ElevenLabsConvAI has no agent.", hint=_AGENT_HINT)
-        super().__init__(Source(self.provider, self.agent_id, _KEY_HINT, _AGENT_HINT))
+        super().__init__(Source(self.provider, self.agent_id, _KEY_HINT, _AGENT_HINT, self._key))
         self.model = self.agent_id
         self.voice = voice
         self._account = Account(base_url.rstrip("/"), self._key, self.agent_id)

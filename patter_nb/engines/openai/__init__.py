@@ -106,7 +106,7 @@ class OpenAIRealtime(SocketEngine):
         if not self._key and client is None:
             raise PatterConfigError("OpenAIRealtime has no API key.", hint=_KEY_HINT)
         others = ", ".join(name for name in _MODELS if name != model)
-        super().__init__(Source(self.provider, model, _KEY_HINT, f"Other models are {others}."))
+        super().__init__(Source(self.provider, model, _KEY_HINT, f"Other models are {others}.", self._key))
         self.model = model
         self.voice = voice
         self._base_url = base_url.rstrip("/")

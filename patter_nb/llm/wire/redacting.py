@@ -14,13 +14,10 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from patter_nb.errors import PatterError
+from patter_nb.wire.refusals import REDACTED, SHORTEST_KEY
 
 __all__ = ["REDACTED", "Redaction", "shown_reply"]
 
-REDACTED: Final = "[redacted]"
-
-_SHORTEST: Final = 8
-"""Characters. What is shorter is no key, and might be a word of the conversation."""
 _HARMLESS: Final = frozenset((
     *("accept", "accept-encoding", "accept-language", "connection", "content-encoding", "content-length", "content-type", "host"),
     *("transfer-encoding", "upgrade", "user-agent", "sec-websocket-version", "http-referer", "referer", "origin", "x-title"),
@@ -59,7 +56,7 @@ class Redaction:
         hidden += [part for name, value in headers.items() if name.lower() not in _HARMLESS for part in _parts(value)]
         hidden += parts.netloc.rpartition("@")[0].split(":")
         shown = {name: value if name.lower() in _HARMLESS else REDACTED for name, value in headers.items()}
-        secrets = tuple(sorted({value for value in hidden if len(value) >= _SHORTEST}, key=len, reverse=True))
+        secrets = tuple(sorted({value for value in hidden if len(value) >= SHORTEST_KEY}, key=len, reverse=True))
         return cls(urlunsplit((parts.scheme, place, parts.path, told, "")), shown, secrets)
 
     def scrub(self, data: bytes) -> bytes:

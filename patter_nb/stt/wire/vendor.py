@@ -90,7 +90,8 @@ class VendorSTT(ABC):
         if not self._key:
             raise PatterConfigError(f"{name} has no API key.", hint=self._key_hint)
         others = ", ".join(one for one in self.models if one != model)
-        self.source = Source(self.provider, model, self._key_hint, f"Other models are {others}." if others else "Check model=.")
+        model_hint = f"Other models are {others}." if others else "Check model=."
+        self.source = Source(self.provider, model, self._key_hint, model_hint, self._key)
         self._stream: Stream | None = None
 
     def __repr__(self) -> str:

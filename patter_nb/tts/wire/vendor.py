@@ -82,7 +82,7 @@ class VendorTTS(ABC):
         self.options = {key: value for key, value in options.items() if value is not None}
         """The vendor's own options, as they were passed."""
         self._key = key
-        self._source = Source(self.provider, model, key_hint, self._suggest("model", self.models, model))
+        self._source = Source(self.provider, model, key_hint, self._suggest("model", self.models, model), key)
 
     @staticmethod
     def _suggest(keyword: str, names: Sequence[str], given: str) -> str:
@@ -174,9 +174,8 @@ class VendorTTS(ABC):
             error, asked_s = failure.error, failure.asked_wait_s
         else:
             error, asked_s = failure, None
-        if self._key in error.message:  # some vendors say back what they were sent
-            error.message = error.message.replace(self._key, "...")
-            error.args = (error.message,)
+        error.message = self._source.hide(error.message)
+        error.args = (error.message,)
         return error, None if begun else self.retrying.wait_s(error, attempt, asked_s)
 
     async def warmup(self) -> None:
