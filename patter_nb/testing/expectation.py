@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar, cast, overload
@@ -114,6 +115,8 @@ class Expectation(Generic[Subject]):
     def within(self, **limits_ms: float) -> Self:
         """Each took at most so many milliseconds by the log: `response_ms=`, `llm_first_token_ms=`, and so on for all of `Turn.latency`."""
         reject_unknown("within", limits_ms, [f"{name}_ms" for name in checks.LATENCIES])
+        if not limits_ms or not all(isinstance(limit, (int, float)) and math.isfinite(limit) for limit in limits_ms.values()):
+            raise PatterConfigError(f"within() was given {limits_ms!r:.80}.", hint="Pass milliseconds: within(response_ms=800).")
         told = ", ".join(f"{name}={limit_ms!r}" for name, limit_ms in limits_ms.items())
         limits = {name.removesuffix("_ms"): limit_ms for name, limit_ms in limits_ms.items()}
         return self._expect(f"within({told})", checks.was_within(limits))
@@ -160,7 +163,7 @@ async def _settle(subject: Any, expected: Sequence[_Check]) -> Any:
 def _found(check: _Check, turns: Sequence[Turn]) -> str | None:
     viewed = _viewed(turns, check.turn)
     if viewed is None:
-        return f"there is no turn {check.turn}, only {len(turns)} of them"
+        return "there is no turn" if check.turn is None else f"there is no turn {check.turn}, only {len(turns)} of them"
     return check.find(viewed) if check.find is not None else None
 
 

@@ -7,7 +7,6 @@ that it can neither write them nor end them.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -133,7 +132,7 @@ def _read(text: str) -> tuple[float, str]:
     if not isinstance(found, dict):
         raise ValueError("it is no object")
     score, reason = found.get("score"), found.get("reason")
-    if isinstance(score, bool) or not isinstance(score, (int, float)) or not math.isfinite(score) or not 0 <= score <= 1:
+    if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:  # nor NaN
         raise ValueError(f"its score is {score!r:.40}, no number from 0 to 1")
     if not isinstance(reason, str) or not reason.strip():
         raise ValueError("it gives no reason")

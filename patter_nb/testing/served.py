@@ -12,6 +12,8 @@ import pytest
 from patter_nb.agent import Agent
 from patter_nb.clock import Clock
 from patter_nb.errors import PatterConfigError
+from patter_nb.events import AgentChanged
+from patter_nb.llm.fallback import FallbackLLM
 from patter_nb.patter import Patter
 from patter_nb.session import Session
 from patter_nb.testing.phone import Typed, text_only
@@ -44,6 +46,7 @@ class PatterSession:
         session = await Patter().serve(agent, transport=carrier, name=f"{self._test} {len(self.sessions) + 1}")
         self.sessions.append(session)
         self._keep(agent)
+        session.events.subscribe(lambda event: self._keep(session.agent) if isinstance(event.body, AgentChanged) else None)
         if transport is None:
             await Typed(session).greeting()
         return session
@@ -73,12 +76,11 @@ class PatterSession:
         return "\n\n".join(turns_text(session.turns) for session in self.sessions)
 
     async def _stop(self) -> None:
-        for session in self.sessions:
-            self._keep(session.agent)
         async with AsyncExitStack() as stopping:
             for session in self.sessions:
                 stopping.push_async_callback(session.stop)
 
     def _keep(self, agent: Agent) -> None:
-        parts: Iterable[object] = (agent.llm, agent.stt, agent.tts)
+        models = agent.llm.llms if isinstance(agent.llm, FallbackLLM) else (agent.llm,)
+        parts: Iterable[object] = (*models, agent.stt, agent.tts)
         self._doubles += [part for part in parts if isinstance(part, Scripted) and part not in self._doubles]

@@ -71,6 +71,7 @@ MALFORMED = {
     "passed for a score": says(True),
     "a score of ten": says(7),
     "a negative score": says(-0.1),
+    "more than a float holds": '{"score": 1' + "0" * 400 + ', "reason": "x"}',
     "no number": '{"score": NaN, "reason": "x"}',
     "no reason": says(1, ""),
     "two scores": '{"score": 0.1, "score": 1.0, "reason": "x"}',

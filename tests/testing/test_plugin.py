@@ -9,7 +9,7 @@ pytest_plugins = ["pytester"]
 AGENT = """
 import numpy as np
 import pytest
-from patter_nb import Patter, WavTransport
+from patter_nb import FallbackLLM, Patter, WavTransport
 from patter_nb.testing import Call, Clock, RecordedVAD, ScriptedLLM, ScriptedSTT, ScriptedTTS, expect
 
 def get_weather(city: str) -> str:
@@ -98,11 +98,23 @@ async def test_after_a_change(patter_session, agent):
     await session.ask("Hi")
     session.llm = ScriptedLLM(["Three."])
 
+async def test_between_two_changes(patter_session, agent):
+    session = await patter_session(agent, llm=ScriptedLLM(["One."]))
+    await session.ask("Hi")
+    session.llm = ScriptedLLM(["Two.", "Left."])
+    await session.ask("Hi")
+    session.llm = ScriptedLLM(["Three."])
+    await session.ask("Hi")
+
+async def test_behind_another(patter_session, agent):
+    session = await patter_session(agent, llm=FallbackLLM([ScriptedLLM(["One."]), ScriptedLLM(["Four."])]))
+    await session.ask("Hi")
+
 def test_plain(patter_session, agent):
     patter_session(agent).send(None)
 """
     result = run(pytester, tests)
-    result.assert_outcomes(failed=5)
+    result.assert_outcomes(failed=7)
     result.stdout.fnmatch_lines(
         [
             "E *expected  said('19')",
@@ -116,6 +128,8 @@ def test_plain(patter_session, agent):
             "ScriptedLLM has 1 replies that nobody asked for; the next is 'Two.'.",
             "ScriptedLLM was asked more often than scripted, after: 'Hi'.",
             "ScriptedLLM has 1 replies that nobody asked for; the next is 'Three.'.",
+            "ScriptedLLM has 1 replies that nobody asked for; the next is 'Left.'.",
+            "ScriptedLLM has 1 replies that nobody asked for; the next is 'Four.'.",
             "E *PatterConfigError: patter_session serves agents to async tests.*",
         ]
     )
