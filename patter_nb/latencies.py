@@ -120,6 +120,8 @@ class Latency(Rows[Spread, Spread]):
                     return row
             known = ", ".join(repr(row.name) for row in self._entries) or "nothing yet"
             raise KeyError(f"{index!r} was not measured; there is {known}")
+        if isinstance(index, slice):
+            return type(self)(self._entries[index], turns=self.turns, left_out=self.left_out)
         return super().__getitem__(index)
 
     def _ipython_key_completions_(self) -> list[str]:

@@ -77,6 +77,7 @@ def test_a_part_counts_where_it_was_measured_and_a_response_by_who_began_it() ->
     assert latency["unexplained"].values == pytest.approx((5.0, 5.0, 0.0))
     assert latency[0].name == "response"
     assert [row.name for row in latency[:2]] == ["response", "response, typed"]
+    assert (latency[:2].turns, latency[:2].left_out) == (latency.turns, latency.left_out) == (4, 0)
     with pytest.raises(KeyError, match="'tools' was not measured; there is 'response'"):
         latency["tools"]
 

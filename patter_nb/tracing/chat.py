@@ -44,9 +44,7 @@ class Chat:
         if isinstance(told, RequestAnswered):
             tree.mark(self.span, told.type, at_s, {"http.response.status_code": told.status, "patter.request.id": told.request_id})
             return
-        where = urlsplit(told.url or "")
-        port = where.port or {"https": 443, "wss": 443}.get(where.scheme, 80)
-        tree.tell(self.span, {names.SERVER: where.hostname, names.PORT: port if where.hostname else None})
+        tree.tell(self.span, _server(told.url or ""))
         tree.mark(self.span, told.type, at_s, {"patter.request.attempt": told.attempt})
 
     def end(self, tree: Tree, at_s: float) -> None:
@@ -103,6 +101,16 @@ def usage(told: LLMChunk | None) -> dict[str, Value | None]:
         names.REASONING: told.reasoning_tokens,
         "patter.usage.estimated": told.estimated,
     }
+
+
+def _server(url: str) -> dict[str, Value | None]:
+    """Where an address leads; a base_url that somebody mistyped may name no port that there can be."""
+    where = urlsplit(url)
+    try:
+        port = where.port or {"https": 443, "wss": 443}.get(where.scheme, 80)
+    except ValueError:
+        port = None
+    return {names.SERVER: where.hostname, names.PORT: port if where.hostname else None}
 
 
 def _name(operation: str, model: str | None) -> str:

@@ -23,7 +23,7 @@ _KNOWN = ("provider", "model", "status", "code", "request_id", "hint")
 def read_events(path: str | PathLike[str]) -> tuple[Event, ...]:
     """The events of a file that `session.events.write` made. Raises `PatterError`, naming the line, for one that is none."""
     try:
-        lines = Path(path).read_text("utf-8").splitlines()
+        lines = Path(path).read_text("utf-8").removesuffix("\n").split("\n")  # splitlines also splits at U+2028, which JSON may hold
     except (OSError, UnicodeDecodeError) as error:
         raise PatterError(f"{fspath(path)} cannot be read: {error}", hint="Pass the events.jsonl of a session.") from error
     found = []

@@ -404,6 +404,13 @@ async def test_a_vendor_is_named_by_its_address() -> None:
     assert asked.kind == "client"
 
 
+def test_an_address_that_names_no_port_there_can_be_has_a_span() -> None:
+    sent = ev.RequestSent(0, "llm", 1, "acme", "large", 1, "http://127.0.0.1:99999/v1", 10, 10)
+    (asked,) = spans(log_of(STARTED, (1.0, 1, ev.TurnStarted("typed", "Rome?")), (1.0, 1, ASKED), (1.1, 1, sent))).named("chat")
+    assert asked.attributes["server.address"] == "127.0.0.1"
+    assert "server.port" not in asked.attributes
+
+
 async def test_a_spoken_session_and_its_file_give_the_same_spans(tmp_path: Path) -> None:
     parts: dict[str, Any] = {"stt": ScriptedSTT(["Rome?"]), "tts": ScriptedTTS(), "vad": one_utterance(), "tools": (get_weather,)}
     llm = ScriptedLLM([["Let me look. ", Call("get_weather", {"city": "Rome"})], "Sunny. Bye."])
@@ -425,12 +432,12 @@ def test_every_kind_of_error_and_value_is_read_back(tmp_path: Path) -> None:
     written = log_of(
         STARTED,
         (1.0, None, ev.StageFailed("llm", AllProvidersFailed("all", [limited, ServerError("broke", status=500)]))),
-        (1.0, None, ev.TranscriptFinal("Hi", 0.5, (Word("Hi", 0.0, 1.0),))),
+        (1.0, None, ev.TranscriptFinal("Hi\u2028there\x85", 0.5, (Word("Hi", 0.0, 1.0),))),
         (1.0, None, used),
         (1.0, 1, ASKED),
         (2.0, None, STOPPED),
     )
-    (tmp_path / "log").write_text("".join(json.dumps(event.to_dict()) + "\n" for event in written))
+    (tmp_path / "log").write_text("".join(json.dumps(event.to_dict(), ensure_ascii=False) + "\n" for event in written), "utf-8")
     read = read_events(tmp_path / "log")
     assert [event.to_dict() for event in read] == [event.to_dict() for event in written]
     assert isinstance(read[1].body, ev.StageFailed)
