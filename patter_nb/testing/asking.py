@@ -15,15 +15,17 @@ from patter_nb.turn import LLMRequest
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: words, calls, and what it cost in USD (None: the price is not known)."""
+    """What came back: words and calls."""
 
     text: str
     calls: tuple[ToolRequest, ...]
-    cost: Decimal | None
 
 
-async def ask(llm: LLMProvider, messages: Sequence[Message], tools: Sequence[ToolSpec] = ()) -> Answer:
-    """The answer to OpenAI-shaped `messages`. Raises what the provider does, `MalformedStream` for nothing, `TruncatedStream` for half."""
+async def ask(llm: LLMProvider, messages: Sequence[Message], costs: list[Decimal | None], tools: Sequence[ToolSpec] = ()) -> Answer:
+    """The answer to OpenAI-shaped `messages`. What it cost in USD, also where it is none, is added to `costs`; None: no price is known.
+
+    Raises what the provider does, `MalformedStream` for nothing, `TruncatedStream` for half.
+    """
     provider, model = name_of(llm)
     written = sum(len(str(message["content"] or "")) for message in messages)
     request = LLMRequest(1, provider, model, costs_of(llm), 0, tuple(messages), characters=written)
@@ -35,8 +37,9 @@ async def ask(llm: LLMProvider, messages: Sequence[Message], tools: Sequence[Too
             round = take(round, chunk)
             if chunk.type == "done":
                 break
+    request.count_untold()
+    costs.append(request.cost)
     judged = verdict(round, provider=provider)
     if isinstance(judged, PatterError):
         raise judged
-    request.count_untold()
-    return Answer(round.text.strip(), requests_of(round, prefix="call"), request.cost)
+    return Answer(round.text.strip(), requests_of(round, prefix="call"))

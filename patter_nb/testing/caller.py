@@ -168,8 +168,7 @@ class Caller:
             return Conversation(tuple(lines), tuple(session.turns[before:]), ended, reason, session, total(costs))
 
         for _ in range(self.max_turns):
-            answer = await ask(self._llm, messages, (_HANG_UP,))
-            costs.append(answer.cost)
+            answer = await ask(self._llm, messages, costs, (_HANG_UP,))
             hung_up = self._hung_up(answer)
             if answer.text:
                 heard = await phone.say(answer.text)

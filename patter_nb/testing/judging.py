@@ -79,12 +79,11 @@ async def judge(llm: LLMProvider, subject: Turn | HasTurns, rubric: str, *, at_l
             again = f'That was not the object that was asked for ({cause}). Answer with {{"score": ..., "reason": "..."}} and nothing else.'
             messages += [{"role": "assistant", "content": said or "(nothing)"}, {"role": "user", "content": again}]
         try:
-            answer = await ask(llm, messages)
+            answer = await ask(llm, messages, costs)
         except MalformedStream as error:
             said, cause = "", error
             continue
         said = answer.text
-        costs.append(answer.cost)
         try:
             score, reason = _read(said)
         except ValueError as error:

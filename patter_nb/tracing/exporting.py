@@ -98,14 +98,19 @@ class Trace:
         from opentelemetry.context import get_current
         from opentelemetry.trace import SpanKind, set_span_in_context
 
-        within = get_current() if span.parent is None else set_span_in_context(self._live[span.parent.id])
+        parent = span.parent
+        while parent is not None and parent.id not in self._live:  # it could not begin
+            parent = parent.parent
+        within = get_current() if parent is None else set_span_in_context(self._live[parent.id])
         kind = SpanKind.CLIENT if span.kind == "client" else SpanKind.INTERNAL
         self._live[span.id] = self._tracer.start_span(span.name, within, kind, span.attributes, start_time=span.start_ns)
 
     def _end(self, span: Growing) -> None:
         from opentelemetry.trace import Status, StatusCode
 
-        live = self._live.pop(span.id)
+        live = self._live.pop(span.id, None)
+        if live is None:
+            return  # it could not begin, as was told
         live.set_attributes(span.attributes)
         for event in span.events:
             live.add_event(event.name, dict(event.attributes), event.at_ns)

@@ -11,10 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import opentelemetry.trace
 import pytest
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import Span as SDKSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -241,6 +243,26 @@ async def test_a_processor_that_raises_breaks_nothing(caplog: pytest.LogCaptureF
     assert not await trace.flush()
     assert isinstance(trace.error, OSError)
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+class Late(SimpleSpanProcessor):
+    """A processor that fails where the conversation begins, and then is well."""
+
+    def on_start(self, span: SDKSpan, parent_context: Context | None = None) -> None:
+        if span.name == "conversation":
+            raise OSError("not ready")
+
+
+async def test_a_span_that_could_not_begin_takes_no_other_with_it() -> None:
+    exporter = InMemorySpanExporter()
+    async with talking(llm=ScriptedLLM(["Hi."])) as session:
+        trace = session.trace(Late(exporter))
+        assert (await session.ask("Hello?")).status == "completed"
+    await trace.flush()
+    chat, turn = exporter.get_finished_spans()
+    assert (chat.name, turn.name, turn.parent) == ("chat script", "invoke_agent", None)
+    assert chat.parent is not None and chat.parent.span_id == turn.get_span_context().span_id  # type: ignore[union-attr]
+    assert isinstance(trace.error, OSError), "and what is told is why"
 
 
 async def test_the_provider_of_the_process_is_used_where_one_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
