@@ -82,6 +82,8 @@ class LLMRequest:
     total_ms: float | None = field(default=None, compare=False)
     """From asking to the answer's end."""
     _asked_s: float | None = field(default=None, compare=False)
+    _priced: tuple[LLMChunk, Decimal | None] | None = field(default=None, compare=False)
+    """The price of this usage: it does not change, and looking it up takes a tenth of a millisecond."""
 
     def __repr__(self) -> str:
         came = f"{len(self.chunks)} chunks, {self.finish_reason or 'not finished'}"
@@ -128,10 +130,15 @@ class LLMRequest:
         usage = self.usage
         counted = usage is not None and (usage.input_tokens is not None or usage.output_tokens is not None)
         if usage is not None and counted and self.prices.has_own(*self.answered_by):
-            return self.prices.cost(usage, *self.answered_by)
+            return self._price(usage)
         if not self.costs or (usage is not None and usage.provider in RUNS_HERE):
             return Decimal(0)
-        return self.prices.cost(usage, *self.answered_by) if usage is not None and counted else None
+        return self._price(usage) if usage is not None and counted else None
+
+    def _price(self, usage: LLMChunk) -> Decimal | None:
+        if self._priced is None or self._priced[0] is not usage:
+            self._priced = (usage, self.prices.cost(usage, *self.answered_by))
+        return self._priced[1]
 
     @property
     def charge(self) -> Charge:

@@ -6,23 +6,33 @@ like), so that what an event means on screen is decided here, once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeAlias
 
+from patter_nb.charges import Charge, total
 from patter_nb.console.standstill import Standstill
 from patter_nb.console.turn_picture import Json, Op, TurnPicture
 from patter_nb.events import (
+    Body,
     BreakpointsSet,
     Event,
+    LLMChunked,
+    LLMRequested,
     MicrophoneMuted,
     PreemptiveDropped,
     PreemptiveStarted,
     RequestAnswered,
     RequestSent,
+    SpeechUsed,
     StageFailed,
     StateChanged,
     TranscriptFinal,
     TranscriptPartial,
+    TurnAccepted,
+    TurnEnded,
+    TurnHeard,
+    TurnOffered,
     TurnStarted,
     TurnWords,
     UtteranceDropped,
@@ -37,6 +47,12 @@ __all__ = ["TURNS_SHOWN", "Picture"]
 
 TURNS_SHOWN: Final = 20
 _STAGES: Final = {"hears": "stt", "thinks": "llm", "speaks": "tts"}
+_CHARGING: Final = (
+    *(LLMRequested, SpeechUsed, PreemptiveStarted, PreemptiveDropped, UtteranceDropped),
+    *(TurnStarted, TurnWords, TurnOffered, TurnAccepted, TurnEnded, TurnHeard),
+)
+Over: TypeAlias = Sequence[tuple[Turn, Sequence[Charge]]]
+"""Turns that do not run any more, each with what it was charged for."""
 
 
 class Picture:
@@ -64,6 +80,7 @@ class Picture:
         self._ops: list[Op] = []
         self._touched: set[int] = set()
         self._early: list[Event] | None = None
+        self._was_charged = True
         self.standstill = Standstill(session)
         for event in session.events:
             self.fold(event)
@@ -131,6 +148,7 @@ class Picture:
 
     def _fold(self, event: Event) -> None:
         self.standstill.fold(event)
+        self._was_charged = self._was_charged or _charges(event.body)
         match event.body:
             case StateChanged(state):
                 self._set("state", state)
@@ -157,12 +175,20 @@ class Picture:
         parts = {word: getattr(agent, stage) for word, stage in _STAGES.items()} if agent.engine is None else {"engine": agent.engine}
         self._set("runs", {word: _chip(part) for word, part in parts.items() if part is not None})
         self._set("half_duplex", agent.turn_taking.half_duplex)
-        self._set("spent", _spent(self._session.turns))
-        self._set("spent_by", _spent_by(self._session.turns))
+        if self._was_charged:
+            self._was_charged = False
+            self._account(self._session.turns)
         self._set("state", self._session.state)
         self._set("stopped_at", self.standstill.told)
         newest = [*self._turns.values()][-1:]
         self._set("calling", [call["name"] for turn in newest for call in turn.told["tools"] if call["status"] == "running"])
+
+    def _account(self, turns: Turns) -> None:
+        """What is spent. That looks at all turns, and so is done only where something was charged."""
+        charges = turns.charges
+        over = [(turn, turn.charges) for turn in turns if turn.status != "running"]
+        self._set("spent", _spent(charges, over))
+        self._set("spent_by", _spent_by(charges, over))
 
     def _set(self, name: str, value: Json) -> None:
         if self._top[name] != value:
@@ -193,25 +219,27 @@ def _chip(part: object) -> dict[str, Json]:
     return {"name": provider, "model": model, "costs": costs_of(part)}
 
 
-def _spent(turns: Turns) -> dict[str, Json]:
+def _charges(body: Body) -> bool:
+    """Whether this may change what is spent, or by which turns that are over."""
+    return isinstance(body, _CHARGING) or (isinstance(body, LLMChunked) and body.chunk.type == "usage")
+
+
+def _spent(charges: Sequence[Charge], over: Over) -> dict[str, Json]:
     """All that is known of what the session costs, and how many turns are of unknown price. Of one that runs it is not told yet."""
-    known = sum((charge.cost for charge in turns.charges if charge.cost is not None), Decimal(0))
-    costs = [turn.cost for turn in _over(turns) if turn.requests or turn.cost != 0]
+    known = sum((charge.cost for charge in charges if charge.cost is not None), Decimal(0))
+    sums = ((turn, total(charge.cost for charge in own)) for turn, own in over)
+    costs = [cost for turn, cost in sums if turn.requests or cost != 0]
     unpriced = costs.count(None)
     return {"usd": str(known) if known or len(costs) > unpriced else None, "unpriced": unpriced}
 
 
-def _spent_by(turns: Turns) -> dict[str, Json]:
+def _spent_by(charges: Sequence[Charge], over: Over) -> dict[str, Json]:
     """The same for each stage that was used, also where another has taken its place."""
     by: dict[str, Json] = {}
     for word, stage in (*_STAGES.items(), ("engine", "engine")):
-        costs = [charge.cost for charge in turns.charges if charge.stage == stage]
+        costs = [charge.cost for charge in charges if charge.stage == stage]
         known = [cost for cost in costs if cost is not None]
-        unpriced = sum(any(charge.stage == stage and charge.cost is None for charge in turn.charges) for turn in _over(turns))
+        unpriced = sum(any(charge.stage == stage and charge.cost is None for charge in own) for _, own in over)
         if known or unpriced:
             by[word] = {"usd": str(sum(known)) if known else None, "unpriced": unpriced}
     return by
-
-
-def _over(turns: Turns) -> list[Turn]:
-    return [turn for turn in turns if turn.status != "running"]
