@@ -107,6 +107,25 @@ def test_an_answer_begun_early_counts_before_its_turn_has_begun() -> None:
     assert [(row.turn, row.wasted, row.cost) for row in dropped] == [(None, True, Decimal("0.1"))]
 
 
+def test_what_was_estimated_once_stays_an_estimate() -> None:
+    guess = LLMChunked(1, LLMChunk("usage", input_tokens=7, output_tokens=1, estimated=True))
+    (row,) = fold([(1, TurnStarted("typed", "Hi")), (1, asked()), (1, guess), (1, asked(2)), (1, used(5, 1, round=2))]).costs()
+    assert (row.uses, row.input_tokens, row.estimated) == (2, 12, True)
+
+
+def test_of_what_was_read_from_a_cache_the_share_is_of_all_that_was_read() -> None:
+    (turn,) = fold([(1, TurnStarted("typed", "Hi")), (1, asked())])
+    request = turn.requests[0]
+    assert request.cached is None
+    request.chunks.append(LLMChunk("usage", input_tokens=20, output_tokens=9, cache_read_tokens=30, cache_write_tokens=50))
+    assert request.cached == 0.3
+
+
+def test_the_first_thing_that_comes_is_no_count_of_tokens() -> None:
+    (turn,) = fold([(1, TurnStarted("typed", "Hi")), (1, asked()), (1, used(5, 1)), (1, LLMChunked(1, LLMChunk("text", content="Hi")))])
+    assert turn.requests[0].first_chunk_ms == 2.0
+
+
 def test_costs_become_a_table_that_says_what_is_unpriced() -> None:
     table = fold(CONVERSATION).costs().to_pandas()
     assert table.cost.sum() == pytest.approx(0.83)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import parts_sum
 import pytest
@@ -22,6 +23,7 @@ from patter_nb.events import (
     LLMChunked,
     LLMRequested,
     PlaybackStarted,
+    PreemptiveDropped,
     PreemptiveStarted,
     SentenceChecked,
     SentenceReady,
@@ -215,6 +217,30 @@ def test_an_answer_that_was_begun_early_has_its_first_token_at_once() -> None:
     (turn,) = fold(early)
     assert told(turn.waterfall) == {"endpointing": 500.0, "microphone": 30.0, "stt": 0.0, "first token": 0.0, "first audio": 170.0}
     assert turn.waterfall.gap_ms == 700.0
+
+
+def test_an_answer_that_was_begun_early_and_dropped_leaves_nothing_in_the_next() -> None:
+    dropped: list[Happened] = [(10.24, 1, PreemptiveStarted("Wea")), (10.24, 1, asked()), (10.3, 1, PreemptiveDropped("it went on"))]
+    (turn,), (plain,) = fold([*SPOKEN[:2], *dropped, *SPOKEN[2:]]), fold(SPOKEN)
+    assert turn.waterfall == plain.waterfall
+
+
+def test_a_voice_that_takes_over_now_is_the_owner() -> None:
+    changed = AgentChanged({"tts": ("voice old", "voice new")}, "now")
+    (turn,) = fold([*SPOKEN[:8], (10.86, None, changed), *SPOKEN[8:]])
+    assert owner(turn, "first audio") == "voice new"
+    (turn,) = fold([*SPOKEN[:8], (10.86, None, replace(changed, when="turn")), *SPOKEN[8:]])
+    assert owner(turn, "first audio") != "voice new"
+
+
+def test_what_kept_the_kernel_twice_at_a_time_counts_once() -> None:
+    (turn,) = fold([*SPOKEN[:7], (10.8, 1, KernelBusy(120.0)), (10.8, 1, KernelBusy(100.0)), *SPOKEN[7:]])
+    assert told(turn.waterfall)["kernel busy"] == 120.0
+
+
+def test_what_kept_the_kernel_while_it_sounded_already_kept_nothing_from_sounding() -> None:
+    (turn,) = fold([*SPOKEN[:13], (11.16, 1, KernelBusy(100.0)), *SPOKEN[13:]], browser=True)
+    assert told(turn.waterfall)["browser"] == 50.0
 
 
 def test_a_filler_that_sounds_first_ends_the_gap() -> None:

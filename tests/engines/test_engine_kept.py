@@ -26,11 +26,21 @@ async def test_settings_are_kept_and_messages_counted(name: str) -> None:
         assert sum(attempt.told.values()) >= 3
         assert max(attempt.heard.values()) >= 2
         assert attempt.kept_bytes < 10_000
+        assert [row["plain"] for row in session.requests.to_dicts()] == [None, None], "they are the conversation's, not each request's"
         kept = pickle.dumps((attempt, [event.to_dict() for event in session.events]))
         shown = [text for thing in (first.requests[0], session.requests) for text in mimebundle(thing).values()]
         assert KEY.encode() not in kept
         assert not [text for text in shown if KEY in text]
         assert "[redacted]" in str(attempt) or name in ("openai client", "elevenlabs")
+
+
+async def test_a_key_in_the_settings_is_not_kept() -> None:
+    async with ROWS["openai"].talking(["Hello there.", "Yes."]) as (session, _, _):
+        session.system_prompt = f"Your key is {KEY}."
+        await session.ask("Rome?")
+        turn = await session.ask("Oslo?")
+        assert turn.requests[0].sent is not None
+        assert "Your key is [redacted]." in str(turn.requests[0].sent.body)
 
 
 async def test_a_conversation_that_begins_anew_is_another_one() -> None:

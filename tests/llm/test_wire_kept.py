@@ -143,6 +143,16 @@ async def test_a_key_that_the_server_repeats_is_not_kept_either(vendor: Vendor) 
             assert SECRET.encode() not in everything(session)
 
 
+@by_wire_and_client
+async def test_a_key_that_the_person_reads_out_is_not_kept_of_what_was_sent(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ways.KEY", SECRET)
+    async with WireServer([["Never say that."]], key=SECRET) as server, way.to(server) as llm, session_of(llm) as session:
+        turn = await session.ask(f"Is {SECRET} my key?")
+        assert SECRET in json.dumps(server.bodies), "it was really sent"
+        assert turn.requests[0].sent is not None
+        assert "Is [redacted] my key?" in json.dumps(turn.requests[0].sent.body)
+
+
 async def test_a_key_is_hidden_while_the_answer_still_comes() -> None:
     more = asyncio.Event()
     async with WireServer([["Your key is ", SECRET, Hold(more), "."]], key=SECRET) as server:

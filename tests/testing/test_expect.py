@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from talking import one_utterance, silence, talking, until
 
-from patter_nb import Guardrail, PatterConfigError, RateLimitError, ServerError, Turn
+from patter_nb import Guardrail, PatterConfigError, RateLimitError, ServerError, ToolCall, Turn
 from patter_nb.testing import Call, Expectation, Hold, ScriptedLLM, ScriptedSTT, ScriptedTTS, expect
 
 Check = Callable[[Expectation[Turn]], Expectation[Turn]]
@@ -213,3 +213,16 @@ async def test_an_unknown_latency_is_named_with_the_one_that_was_meant() -> None
 async def test_to_expect_nothing_is_an_error() -> None:
     with pytest.raises(PatterConfigError, match=r"Nothing is expected\."):
         await expect(await weather_turn())
+
+
+async def test_true_is_not_one_nor_one_true() -> None:
+    turn = Turn(1, status="completed", tool_calls=[ToolCall("a", "book", {"nights": 1, "paid": True})])
+    await expect(turn).tool_called("book", nights=1, paid=True)
+    for wrong in ({"nights": True}, {"paid": 1}):
+        with pytest.raises(AssertionError, match="it was called with nights=1, paid=True"):
+            await expect(turn).tool_called("book", **wrong)
+
+
+async def test_a_turn_that_was_only_offered_meets_nothing() -> None:
+    with pytest.raises(AssertionError, match="turn 1 is offered"):
+        await expect(Turn(1, "speech", "Rome?", status="offered")).not_said("Oslo")

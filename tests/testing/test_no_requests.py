@@ -72,6 +72,12 @@ async def test_this_machine_is_reached() -> None:
     assert blocked == []
 
 
+def test_this_machine_in_ipv6s_clothes_is_this_machine() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, block_real_requests() as blocked:
+        connect(("::ffff:127.0.0.1", server.getsockname()[1]), socket.AF_INET6)
+    assert blocked == []
+
+
 async def test_a_datagram_to_this_machine_is_sent() -> None:
     with block_real_requests(), socket.socket(type=socket.SOCK_DGRAM) as here, socket.socket(type=socket.SOCK_DGRAM) as there:
         here.bind(("127.0.0.1", 0))

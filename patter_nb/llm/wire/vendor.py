@@ -281,8 +281,9 @@ class VendorLLM(ABC):
 
 
 def _key_of(client: Any) -> str:
-    """The key that a vendor's client sends, where it tells: a foreign type, as all of it."""
-    keys = (getattr(client, name, None) for name in ("api_key", "auth_token"))
+    """The key that a vendor's client sends, where it tells: a foreign type, as all of it. Google's keeps it in a part of its own."""
+    places = (client, getattr(client, "_api_client", None))
+    keys = (getattr(place, name, None) for place in places for name in ("api_key", "auth_token"))
     return next((key for key in keys if isinstance(key, str) and key), "")
 
 
