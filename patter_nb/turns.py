@@ -108,6 +108,14 @@ class Turns(Tabular, Sequence[Turn]):
             yield from ((turn.id, request, request.charge, False) for request in turn.requests)
             yield from ((turn.id, request, request.charge, True) for request in turn.thrown_away)
 
+    def asked(self) -> Iterator[tuple[LLMRequest, bool]]:
+        """Each request, and whether it was thrown away: by turn, and last those that no turn has come of so far."""
+        for turn in self:
+            yield from ((request, True) for request in turn.thrown_away)
+            yield from ((request, False) for request in turn.requests)
+        yield from ((request, True) for request in self._thrown_away)
+        yield from ((request, False) for request in (() if self._early is None else self._early.requests))
+
     def fold(self, event: Event) -> None:
         """Take in one more event."""
         self._courses.fold(event)

@@ -107,6 +107,15 @@ def test_an_answer_begun_early_counts_before_its_turn_has_begun() -> None:
     assert [(row.turn, row.wasted, row.cost) for row in dropped] == [(None, True, Decimal("0.1"))]
 
 
+def test_each_request_that_costs_is_among_the_requests() -> None:
+    for length in range(len(CONVERSATION) + 1):
+        turns = fold(CONVERSATION[:length])
+        asked = sum(isinstance(body, LLMRequested) for _, body in CONVERSATION[:length])
+        requests = list(turns.asked())
+        assert len(requests) == asked, f"after {length} events"
+        assert sum(wasted for _, wasted in requests) == (length > 4), f"after {length} events"
+
+
 def test_what_was_estimated_once_stays_an_estimate() -> None:
     guess = LLMChunked(1, LLMChunk("usage", input_tokens=7, output_tokens=1, estimated=True))
     (row,) = fold([(1, TurnStarted("typed", "Hi")), (1, asked()), (1, guess), (1, asked(2)), (1, used(5, 1, round=2))]).costs()

@@ -38,12 +38,11 @@ class Readings(Live):
 
     @reading
     def requests(self) -> Requests:
-        """Every request of every turn to a language model or an engine; those of answers that were begun early and dropped come first.
+        """Every request to a language model or an engine, turn by turn; those of answers that were begun early and dropped come first.
 
         Each has what was really sent and answered: `session.requests[-1].sent.body`, `.answered.events`.
         """
-        told = ((asked, wasted) for turn in self.turns for asked, wasted in ((turn.thrown_away, True), (turn.requests, False)))
-        return Requests((request, wasted) for asked, wasted in told for request in asked)
+        return Requests(self.turns.asked())
 
     def costs(self) -> Costs:
         """What was used and what it costs, by turn, stage and model: `costs().total`, `.by("provider")`, `.unpriced`, `.wasted`."""
