@@ -21,7 +21,7 @@ def load(shell: Any) -> None:
 def prompt(line: str, cell: str) -> AgentChanged:
     """`%%prompt [name]`: the cell's text is the system prompt of the session `name` from the next turn on; what changes is shown as a diff.
 
-    Without a name it is the session "main", or, where there is none, the newest that is live. Raises `PatterConfigError` where none is.
+    Without a name it is the session "main", or the only one. Raises `PatterConfigError` where none is live, or more than one.
     """
     from patter_nb.patter import live_session
 

@@ -236,12 +236,13 @@ def _running(name: str) -> Session | None:
 
 
 def live_session(name: str | None = None) -> Session:
-    """The session of that name; without one "main", or the newest. Raises `PatterConfigError` where no such session is live."""
-    live = [one for one in reversed(_live.values()) if not one.is_over]
-    found = next((one for one in live if one.name == (name or "main")), None if name else next(iter(live), None))
+    """The session of that name; without one "main", or the only one. Raises `PatterConfigError` where it is not live, or not clear."""
+    live = [one for one in _live.values() if not one.is_over]
+    found = next((one for one in live if one.name == (name or "main")), live[0] if not name and len(live) == 1 else None)
     if found is None:
         others = f"Live are {', '.join(repr(one.name) for one in live)}." if live else "Start one: session = await Patter().serve(agent)."
-        raise PatterConfigError(f"No session named {name!r:.80} is live." if name else "No session is live.", hint=others)
+        said = f"No session named {name!r:.80} is live." if name else "Several sessions are live." if live else "No session is live."
+        raise PatterConfigError(said, hint=others)
     return found
 
 

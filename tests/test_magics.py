@@ -31,13 +31,16 @@ async def test_a_cell_is_the_prompt_of_main_or_of_the_one_that_is_named() -> Non
         assert (main.system_prompt, other.system_prompt) == ("Be brief.\nAsk once.", "")
         prompt(" test ", "Be long.")
         assert (main.system_prompt, other.system_prompt) == ("Be brief.\nAsk once.", "Be long.")
-        with pytest.raises(PatterConfigError, match=r"No session named 'tset' is live.*'test', 'main'"):
+        with pytest.raises(PatterConfigError, match=r"No session named 'tset' is live.*'main', 'test'"):
             prompt("tset", "Be there.")
 
 
-async def test_without_main_it_is_the_newest() -> None:
-    async with talking(llm=ScriptedLLM([])), Patter().serve(Agent(llm=ScriptedLLM([])), name="newer") as newer:
-        assert live_session() is newer
+async def test_without_main_it_is_the_only_one_and_of_several_none() -> None:
+    async with talking(llm=ScriptedLLM([])) as session:
+        assert live_session() is session
+        async with Patter().serve(Agent(llm=ScriptedLLM([])), name="newer"):
+            with pytest.raises(PatterConfigError, match=r"Several sessions are live.*'test', 'newer'"):
+                prompt("", "Be there.")
     with pytest.raises(PatterConfigError, match=r"No session is live.*Patter\(\)\.serve"):
         prompt("", "Be there.")
 
