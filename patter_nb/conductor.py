@@ -91,7 +91,8 @@ class Conductor:
             raise
         self._origin_ms, self._origin_s = self.clock.now_ms(), self.clock.wall_s()
         self.state, self._door.agent = replace(self.state, agent=agent), agent
-        self.feed(Start(self._transport.output.sample_rate, self._transport.plays, self._transport.awaited))
+        line = self._transport
+        self.feed(Start(line.output.sample_rate, line.plays, line.awaited, line.paced))
         for error in failures:
             self.feed(Failure(None, "tool", error))
         self.tasks.spawn(self._pump(self._transport), "hearing the person")

@@ -65,7 +65,8 @@ class Spoke:
 @dataclass(slots=True)
 class Course:
     """The stations of one turn, in wall seconds. `runs` names what ran in each stage; `steps` are the events that tell what was waited for;
-    `busy` and `held` are when the kernel did something else, and when the answer stood at a breakpoint.
+    `busy` and `held` are when the kernel did something else, and when the answer stood at a breakpoint. `unpaced`: the person's sound ran
+    faster than real time, so that the wall tells nothing of what was before the turn began.
 
     `sent_s` is when its first sound was handed over, of piece `piece`; `first_s` when that sounded, and `heard_s` when it could be heard,
     both None where nobody told.
@@ -73,6 +74,7 @@ class Course:
 
     runs: dict[str, str] = field(default_factory=dict)
     rate: int | None = None
+    unpaced: bool = False
     source: TurnSource = "typed"
     since_s: float = 0.0
     accepted: bool = False
@@ -156,6 +158,7 @@ class Courses:
         self._early: tuple[int, Course] | None = None
         self._runs: dict[str, str] = {}
         self._rate: int | None = None
+        self._unpaced = False
         self._browser = False
         self._spoke: Spoke | None = None
         self._busy: deque[tuple[float, float]] = deque(maxlen=_BUSY_KEPT)
@@ -168,8 +171,8 @@ class Courses:
         """Take in one more event."""
         now_s = event.wall_s
         match event.body:
-            case SessionStarted(parts, rate):
-                self._runs, self._rate = dict(parts), rate
+            case SessionStarted(parts, rate, unpaced):
+                self._runs, self._rate, self._unpaced = dict(parts), rate, unpaced
             case AgentChanged():
                 self._change(event.body)
             case ListenerChanged(listens):
@@ -191,7 +194,7 @@ class Courses:
                 course.runs = self._runs
 
     def _new(self, **known: Any) -> Course:
-        return Course(self._runs, self._rate, **known)
+        return Course(self._runs, self._rate, self._unpaced, **known)
 
     def _open(self) -> list[Course]:
         """Those that somebody still waits for, or hears."""

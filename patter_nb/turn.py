@@ -189,6 +189,7 @@ class Turn:
         filler            from the turn's start to the filler's first sound, where that came before the answer's
         playback          from the first sound handed over to the first one heard
 
+    Where sound runs faster than real time, as of `WavTransport(paced=False)`, response, endpointing and stt are not measured.
     They do not overlap: of a response without filler they leave what the model took for its first sentence and for other rounds.
     """
 

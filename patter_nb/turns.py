@@ -172,12 +172,12 @@ class Turns(Tabular, Sequence[Turn]):
         turn = self._turns[number] = Turn(number, body.source, body.text, _log=self._log) if early is None else early
         self._early = None
         turn.thrown_away, self._thrown_away = self._thrown_away, []
+        turn._course = self._courses.of(number)
         if body.source == "speech":
-            turn._marks |= self._voice
+            turn._marks |= {} if turn._course.unpaced else self._voice
             turn.words, self._words = self._words, ()
             self._settle_heard(number)
         turn._marks["turn"] = now
-        turn._course = self._courses.of(number)
         _measure(turn, "endpointing", "last_voice", now)
         if "words" in turn._marks:
             _measure(turn, "stt", "last_voice", turn._marks["words"])

@@ -29,6 +29,7 @@ _TOLD_AT_ZERO: Final = ("stt", "first token")
 _OURS: Final = "patter_nb"
 _NOBODY: Final = "nobody known"
 _CHECKS: Final = "hooks and guardrails"
+_UNPACED: Final = "faster than real time"
 _DIGITS: Final = 3
 _Spells = Sequence[tuple[float, float]]
 
@@ -115,6 +116,8 @@ def waterfall_of(course: Course, requests: Sequence[LLMRequest] = (), status: Tu
         owner = course.runs.get("engine") or course.runs.get("stt", "speech to text")
         unheard = _Span("endpointing", course.since_s, course.since_s, owner, "nobody told when the last word was over", measured=False)
         return _cut([unheard, *_answered(course, requests, status)], course.since_s, None, since, "nobody told when the last word was over")
+    if _runs_ahead(course):
+        return _cut([*_unmeasured(course), *_answered(course, requests, status)], course.since_s, None, since, _UNPACED)
     spans = [*_ended(course), *_answered(course, requests, status)]
     heard = None if course.heard_s is None else max(course.heard_s, start)
     why = next((span.detail for span in reversed(spans) if not span.measured and span.name != UNEXPLAINED), "") if heard is None else ""
@@ -132,6 +135,20 @@ def _origin(course: Course) -> tuple[float | None, str]:
 
 
 # --- until the turn began
+
+
+def _runs_ahead(course: Course) -> bool:
+    """Whether the gap would begin in sound that ran faster than the wall."""
+    return course.unpaced and course.source == "speech" and not course.accepted
+
+
+def _unmeasured(course: Course) -> Iterator[_Span]:
+    """The parts of `_ended`, of which the wall knows nothing where the sound ran ahead of it."""
+    told = course.spoke.ended[1] if course.spoke is not None and course.spoke.ended is not None else None
+    owner = course.runs.get("engine", "whoever heard it") if told is None else _silence_owner(told)
+    yield _Span("endpointing", course.since_s, course.since_s, owner, _UNPACED, measured=False)
+    if told is not None:
+        yield _Span("stt", course.since_s, course.since_s, course.runs.get("stt", "speech to text"), _UNPACED, measured=False)
 
 
 def _ended(course: Course) -> Iterator[_Span]:
@@ -152,7 +169,7 @@ def _ended(course: Course) -> Iterator[_Span]:
 
 def _silence(course: Course, voice: float, ended: float, told: SpeechEnded) -> Iterator[_Span]:
     """The silence that was waited for, by the samples; and how late the last of it came."""
-    owner = "setting endpointing_ms" if told.judge is None else f"turn detector {told.judge}"
+    owner = _silence_owner(told)
     if told.silence_ms is None:
         yield _Span("endpointing", voice, ended, "you", "the microphone was closed before the silence was long enough")
         return
@@ -164,6 +181,10 @@ def _silence(course: Course, voice: float, ended: float, told: SpeechEnded) -> I
     yield _Span("microphone", edges[0], edges[1] - busy, "microphone to session", "the sound was on its way")
     yield _Span("kernel busy", edges[1] - busy, edges[1], "kernel", "something else ran in it, and the sound waited")
     yield _Span(UNEXPLAINED, edges[1], edges[2], _NOBODY, "between the silence and its end", measured=False)
+
+
+def _silence_owner(told: SpeechEnded) -> str:
+    return "setting endpointing_ms" if told.judge is None else f"turn detector {told.judge}"
 
 
 def _words(spoke: Spoke, ended: float) -> str:

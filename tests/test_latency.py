@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import statistics
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from talking import bodies, one_utterance, silence, talking, until
+from talking import bodies, one_utterance, talking, until
 from test_waterfall import SPOKEN, TYPED, Happened, fold
 
 from patter_nb.events import AudioSent, Body, PlaybackStarted, TurnEnded, TurnHeard, TurnStarted
 from patter_nb.latencies import Latency, Spread
 from patter_nb.testing import Hold, ScriptedLLM, ScriptedSTT, ScriptedTTS
+from patter_nb.transports.wav import WavTransport
 
 
 def spoken(turn: int, *, slower_s: float = 0.0, status: str = "completed") -> list[Happened]:
@@ -93,7 +95,8 @@ def test_it_is_a_table() -> None:
 
 async def test_a_session_tells_its_latency() -> None:
     llm, tts = ScriptedLLM(["It is sunny."]), ScriptedTTS()
-    async with talking(transport=silence(), llm=llm, stt=ScriptedSTT([["Weather?"]]), tts=tts, vad=one_utterance()) as session:
+    line = WavTransport((np.zeros(32_000, np.int16), 16_000))  # in real time: otherwise there is no response to measure
+    async with talking(transport=line, llm=llm, stt=ScriptedSTT([["Weather?"]]), tts=tts, vad=one_utterance()) as session:
         assert session.latency() == Latency()
         await session.wait()
         latency = session.latency()

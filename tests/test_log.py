@@ -29,6 +29,7 @@ from patter_nb.events import (
     TranscriptFinal,
     TurnStarted,
 )
+from patter_nb.events.plain import body_to_dict
 from patter_nb.llm.base import LLMChunk
 from patter_nb.log import Log
 from patter_nb.step import State, step
@@ -290,3 +291,8 @@ async def test_a_long_conversation_grows_by_what_was_said_and_no_more() -> None:
         assert len(session._conductor._pipeline._thinker._tools) <= 1
         assert all(len(turn._marks) <= 10 for turn in session.turns)
         assert len(session.events) / turns == pytest.approx(len(session.events[: len(session.events) // 2]) / (turns / 2), rel=0.1)
+
+
+@pytest.mark.parametrize(("unpaced", "told"), [(False, {}), (True, {"unpaced": True})])
+def test_a_session_says_where_its_sound_runs_faster_than_real_time(unpaced: bool, told: dict[str, bool]) -> None:
+    assert body_to_dict(SessionStarted({}, 24_000, unpaced)) == {"parts": {}, "sample_rate": 24_000, **told}

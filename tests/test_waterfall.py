@@ -52,10 +52,11 @@ NOBODY = "nobody told when it was heard"
 UNHEARD = "nothing of its sound can be heard"
 
 
-def fold(happened: Iterable[Happened], *, parts: dict[str, str] = RUNS, browser: bool = False) -> Turns:
+def fold(happened: Iterable[Happened], *, parts: dict[str, str] = RUNS, browser: bool = False, unpaced: bool = False) -> Turns:
     """The turns of these (wall_s, turn, body), in a session with these parts."""
     turns = Turns()
-    start: list[Happened] = [(0.0, None, SessionStarted(parts, RATE)), *([(0.0, None, ListenerChanged(True))] if browser else [])]
+    started: Happened = (0.0, None, SessionStarted(parts, RATE, unpaced))
+    start: list[Happened] = [started, *([(0.0, None, ListenerChanged(True))] if browser else [])]
     for seq, (wall_s, turn, body) in enumerate((*start, *sorted(happened, key=lambda told: told[0]))):
         turns.fold(Event(seq, wall_s * 1000, wall_s, 1, turn, body))
     parts_sum.check_all(turns)
@@ -119,6 +120,26 @@ def test_every_part_of_a_spoken_turn_has_its_time_and_its_owner() -> None:
     ]
     assert fall.residual_ms == pytest.approx(5.0), "of the silence 5 ms are nobody's"
     assert (turn.latency["response"], turn.latency["playback"]) == (1200.0, 100.0)
+
+
+def test_of_sound_that_ran_faster_than_real_time_nothing_is_measured_before_the_turn() -> None:
+    (turn,), (paced,) = fold(SPOKEN, unpaced=True), fold(SPOKEN)
+    fall = turn.waterfall
+    assert (fall.gap_ms, fall.residual_ms, fall.why) == (None, None, "faster than real time")
+    unmeasured = [(part.name, part.owner, part.detail) for part in fall.parts if not part.measured]
+    assert unmeasured == [
+        ("endpointing", "setting endpointing_ms", "faster than real time"),
+        ("stt", "ears tiny", "faster than real time"),
+    ]
+    before = ("endpointing", "microphone", "stt", "unexplained")
+    assert told(fall) == {name: ms for name, ms in told(paced.waterfall).items() if name not in before}
+    assert turn.latency == {name: ms for name, ms in paced.latency.items() if name not in ("response", "endpointing", "stt")}
+
+
+def test_a_typed_turn_is_measured_where_sound_would_run_faster_too() -> None:
+    typed: list[Happened] = [(10.63, 1, TurnStarted("typed", "Weather?")), *SPOKEN[5:]]
+    (turn,), (paced,) = fold(typed, unpaced=True), fold(typed)
+    assert turn.waterfall == paced.waterfall and turn.waterfall.gap_ms is not None
 
 
 def test_words_that_stood_before_the_silence_was_over_took_no_time() -> None:

@@ -53,7 +53,8 @@ def turn_text(turn: Turn) -> str:
     lines += [f"         {note}" for note in _notes(turn)]
     if turn.error is not None:
         lines.append("  " + error_text(turn.error).replace("\n", "\n  "))
-    return "\n".join((*lines, f"  {_figures(turn)}"))
+    why = turn.waterfall.why if turn.source == "speech" and "response" not in turn.latency else ""
+    return "\n".join((*lines, f"  {_figures(turn)}{f': {why}' if why else ''}"))
 
 
 def turns_text(turns: Sequence[Turn]) -> str:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from patter_nb.errors import PatterError
-from patter_nb.events.body import Body, Breakpoint, SessionState, Stage
+from patter_nb.events.body import MAY_BE_LEFT_OUT, Body, Breakpoint, SessionState, Stage
 
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted(Body):
-    """The session is live. `parts` names what runs in each stage, `sample_rate` is the output axis's, in Hz."""
+    """The session is live. `parts` names what runs in each stage, `sample_rate` is the output axis's, in Hz.
+
+    `unpaced`: its sound runs as fast as the session takes it, so that the wall cannot tell how long a silence was.
+    """
 
     type: ClassVar[str] = "session_started"
     parts: Mapping[str, str]
     sample_rate: int
+    unpaced: bool = field(default=False, metadata=MAY_BE_LEFT_OUT)
 
 
 @dataclass(frozen=True, slots=True)

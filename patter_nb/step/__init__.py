@@ -178,7 +178,7 @@ def _react(s: Scene, given: Input) -> None:  # noqa: C901, PLR0912, PLR0915  # o
 def _start(s: Scene, given: Start) -> None:
     agent = s.state.agent
     s.change(life="live", plays=given.plays, rate=given.sample_rate)
-    s.log(SessionStarted(agent.parts(), given.sample_rate))
+    s.log(SessionStarted(agent.parts(), given.sample_rate, unpaced=not given.paced))
     if not given.awaited or (agent.tts is None and agent.engine is None):
         _greet(s)
 

@@ -31,11 +31,12 @@ from patter_nb.transports.base import Accept, Audience, HungUp, LocalPause, Mute
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The session goes live, with what the transport can do; `awaited`: nobody is there yet to be greeted."""
+    """The session goes live, with what the transport can do; `awaited`: nobody is there yet to be greeted; `paced`: in real time."""
 
     sample_rate: int
     plays: bool
     awaited: bool = False
+    paced: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,12 +106,19 @@ def was_within(limits_ms: Mapping[str, float]) -> Find:
                 took_ms = turn.latency.get(name)
                 if took_ms is None:
                     measured = ", ".join(turn.latency) or "nothing"
-                    return f"{name} was not measured in turn {turn.id} ({measured} was)"
+                    return f"{name} was not measured in turn {turn.id}{_why_not(turn, name)} ({measured} was)"
                 if took_ms > limit_ms:
                     return f"{name} took {took_ms:g} ms in turn {turn.id}"
         return None
 
     return find
+
+
+def _why_not(turn: Turn, name: str) -> str:
+    """Why the waterfall has no such figure, if it says so."""
+    fall = turn.waterfall
+    why = fall.why if name == "response" else next((part.detail for part in fall.parts if part.name == name and not part.measured), "")
+    return f": {why}" if why else ""
 
 
 def was_provider(name: str, model: str | None) -> Find:

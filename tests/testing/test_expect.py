@@ -67,7 +67,7 @@ FAILS: dict[str, tuple[Check, str]] = {
     "another state": (lambda e: e.interrupted(), "expected  interrupted()\nbut       turn 1 is completed"),
     "no failure": (lambda e: e.failed(), "but       it did not fail"),
     "too slow": (lambda e: e.within(llm_first_token_ms=-1), "llm_first_token took 0 ms in turn 1"),
-    "never measured": (lambda e: e.within(response_ms=100), "response was not measured in turn 1"),
+    "never measured": (lambda e: e.within(response_ms=100), "response was not measured in turn 1: the agent has no voice (llm_first_token"),
     "another provider": (lambda e: e.provider("openai"), "turn 1 was answered by scripted script"),
     "another model": (lambda e: e.provider("scripted", "gpt-4o"), "expected  provider('scripted', 'gpt-4o')"),
 }
@@ -130,7 +130,18 @@ async def test_what_was_heard_is_unknown_before_it_was() -> None:
         with pytest.raises(AssertionError, match=r"not known before playback has ended: await session\.wait_turn\(\)"):
             await expect(session.turns[0]).heard("Hello")
         await session.wait()
-        await expect(session.turns[0]).heard("Hello").within(tts_first_audio_ms=60_000, response_ms=60_000)
+        await expect(session.turns[0]).heard("Hello").within(tts_first_audio_ms=60_000)
+
+
+@pytest.mark.parametrize("limit", ["response_ms", "endpointing_ms", "stt_ms"])
+async def test_what_ran_faster_than_real_time_is_within_no_limit(limit: str) -> None:
+    parts: dict[str, Any] = {"stt": ScriptedSTT(["Hi"]), "vad": one_utterance(), "tts": ScriptedTTS(["Hello there."])}
+    async with talking(transport=silence(), llm=ScriptedLLM(["Hello there."]), **parts) as session:
+        await session.wait()
+    with pytest.raises(AssertionError) as told:
+        await expect(session.turns[0]).within(**{limit: 60_000})
+    assert f"{limit.removesuffix('_ms')} was not measured in turn 1: faster than real time (" in str(told.value)
+    assert str(told.value).endswith("response not measured: faster than real time")
 
 
 async def test_an_interrupted_turn() -> None:
