@@ -12,7 +12,7 @@ from weakref import ref
 from patter_nb.charges import Charge, costs_by_stage, total
 from patter_nb.course import Course
 from patter_nb.errors import PatterConfigError, PatterError
-from patter_nb.events import SpeechUsed, TurnStatus
+from patter_nb.events import BreakpointHit, SpeechUsed, TurnStatus
 from patter_nb.llm.base import CHARS_A_TOKEN, ChunkType, LLMChunk, Message
 from patter_nb.llm.wire.attempt import Answered, Attempt, Sent
 from patter_nb.pricing import Prices
@@ -216,6 +216,7 @@ class Turn:
     _marks: dict[str, float] = field(default_factory=dict, repr=False)
     _course: Course = field(default_factory=Course, repr=False)
     _settled: bool = field(default=False, repr=False)
+    _stopped: BreakpointHit | None = field(default=None, repr=False)
     _log: ref[Log] | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:

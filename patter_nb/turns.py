@@ -159,7 +159,7 @@ class Turns(Tabular, Sequence[Turn]):
             turn.speech += self._heard
             self._heard.clear()
         elif isinstance(body, BreakpointHit):
-            turn._marks["held"] = now
+            turn._marks["held"], turn._stopped = now, body
         elif isinstance(body, BreakpointLeft):
             _go_on(turn, body, now)
         elif isinstance(body, (LLMRequested, LLMChunked, ToolCalled, ToolEnded)):
@@ -279,7 +279,7 @@ class Turns(Tabular, Sequence[Turn]):
                 turn._marks = {"turn": now}
                 turn._course = self._courses.of(turn.id)
             case TurnEnded(status, error):
-                turn.status, turn.error = status, error
+                turn.status, turn.error, turn._stopped = status, error, None
             case TurnHeard(text, interrupted):
                 turn.heard_text, turn._settled = text, True
                 if interrupted and turn.status == "completed":
@@ -383,6 +383,7 @@ def _counts(usage: LLMChunk, engine: LLMRequest, newest: LLMRequest) -> bool:
 
 def _go_on(turn: Turn, left: BreakpointLeft, now: float) -> None:
     """What was changed at a breakpoint is what was sent, or run. While somebody looked, nobody was waited for but tools that ran."""
+    turn._stopped = None
     held_s = now - turn._marks.pop("held", now)
     late = {name: at + held_s for name, at in turn._marks.items() if not name.startswith("called ") or name == f"called {left.id}"}
     turn._marks |= late

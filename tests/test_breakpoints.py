@@ -112,6 +112,15 @@ async def test_each_piece_stops_before_it_is_spoken_and_none_overtakes_another()
     assert session.history[-1]["content"] == turn.agent_text
 
 
+async def test_which_breakpoints_are_set_can_be_read() -> None:
+    async with talking(llm=weather(), tools=[get_weather]) as session:
+        assert session.breakpoints == ()
+        session.pause_at("speak", "tool_call")
+        assert session.breakpoints == ("tool_call", "speak")
+        session.pause_at()
+        assert session.breakpoints == ()
+
+
 async def test_without_breakpoints_nothing_stops_any_more() -> None:
     async with talking(llm=weather(), tools=[get_weather]) as session:
         session.pause_at("tool_call", "speak")

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 from patter_nb.events import (
     AudioSent,
     Body,
+    BreakpointLeft,
     Event,
     LLMChunked,
     LLMRequested,
@@ -59,6 +60,8 @@ class TurnPicture:
                 self._chunk((round, chunk.index or 0), chunk, ops)
             case ToolCalled() | ToolEnded():
                 self._tool(event.body, ops)
+            case BreakpointLeft(point="tool_call"):
+                self._edit_tool(event.body, ops)
             case TurnOffered(late_ms=late_ms):
                 self._merge(ops, late_ms=late_ms)
             case TurnHeard(text):
@@ -146,8 +149,15 @@ class TurnPicture:
         else:
             self._set_tool(streaming, ops, **fields)
 
+    def _edit_tool(self, left: BreakpointLeft, ops: list[Op]) -> None:
+        """At a breakpoint other arguments were given, or a result in place of the tool's own."""
+        index = next((at for at, call in enumerate(self.told["tools"]) if call["id"] == left.id), None)
+        if index is not None and left.edits:
+            given = {"arguments": _cut(left.edits["arguments"])} if "arguments" in left.edits else {}
+            self._set_tool(index, ops, **given, edited=True)
+
     def _add_tool(self, ops: list[Op], **fields: Json) -> None:
-        self.told["tools"].append({"result": None, "error": None, "duration_ms": None})
+        self.told["tools"].append({"result": None, "error": None, "duration_ms": None, "edited": False})
         self._set_tool(len(self.told["tools"]) - 1, ops, **fields)
 
     def _set_tool(self, index: int, ops: list[Op], **fields: Json) -> None:

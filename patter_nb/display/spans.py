@@ -37,8 +37,9 @@ def spans_page(spans: Spans) -> Html:
     if not spans:
         return tag("p", "no spans", cls="dim")
     begin = min(span.start_ns for span in spans)
-    whole = max(max(_end(span, begin) for span in spans) - begin, 1)
-    rows = [_row(span, depth, begin, whole) for span, depth in _shown(spans)]
+    ends = _ends(spans)
+    whole = max(max(ends.values()) - begin, 1)
+    rows = [_row(span, depth, begin, whole, ends[span.id]) for span, depth in _shown(spans)]
     headline = f"{count(len(spans), 'span')} in {duration(whole / 1e6)}"
     return join(tag("p", headline, cls="dim"), tag("table", tag("tbody", *rows)), left_out(len(spans) - len(rows), "spans"))
 
@@ -57,15 +58,19 @@ def _told(span: Span) -> list[str]:
     return ["goes on" if took is None else duration(took), *([span.error] if span.error is not None else [])]
 
 
-def _end(span: Span, begin: int) -> int:
-    """Where its bar ends; of one that goes on, where the last thing happened in it."""
-    return span.end_ns if span.end_ns is not None else max([span.start_ns, begin, *(event.at_ns for event in span.events)])
+def _ends(spans: Spans) -> dict[int, int]:
+    """Where the bar of each ends, by id; of one that goes on, where the last thing happened in it, or in a span that lies in it."""
+    ends: dict[int, int] = {}
+    for span in reversed(spans):  # each comes before those in it
+        within = (ends[child.id] for child in spans.children(span))
+        ends[span.id] = span.end_ns if span.end_ns is not None else max([span.start_ns, *(one.at_ns for one in span.events), *within])
+    return ends
 
 
-def _row(span: Span, depth: int, begin: int, whole: int) -> Html:
+def _row(span: Span, depth: int, begin: int, whole: int, end: int) -> Html:
     time, *error = _told(span)
     name = tag("td", foreign(_name(span), 200), *([tag("b", f" {error[0]}", cls="bad")] if error else []), style=f"padding-left:{depth}em")
-    at, width = ((span.start_ns - begin) * _WIDTH / whole, max((_end(span, begin) - span.start_ns) * _WIDTH / whole, 1.0))
+    at, width = ((span.start_ns - begin) * _WIDTH / whole, max((end - span.start_ns) * _WIDTH / whole, 1.0))
     colour = _FAILED if span.error is not None else _COLOURS.get(span.name.partition(" ")[0], _OTHER)
     bar = f'<rect x="{min(at, _WIDTH - 1):.1f}" width="{width:.1f}" height="10" fill="{colour}"/>'
     svg = f'<svg viewBox="0 0 1000 10" style="height:10px;min-width:16em" preserveAspectRatio="none">{bar}</svg>'

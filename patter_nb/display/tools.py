@@ -17,16 +17,16 @@ _PARAMETERS_SHOWN = 40
 _EXAMPLES_SHOWN = 12
 
 
-def call_text(call: ToolCall) -> str:
-    """One line: the call, how it went, and the result or error."""
+def call_text(call: ToolCall, how: str | None = None) -> str:
+    """One line: the call, how it went (`how`, where its status does not say), and the result or error."""
     took = f" in {duration(call.duration_ms)}" if call.duration_ms is not None else ""
     end = f" → {line(call.error if call.error is not None else call.result or '', 200)}" if call.status != "running" else ""
-    return f"{line(call.name, 64)}({line(_arguments(call), 200)}) {call.status}{took}{end}"
+    return f"{line(call.name, 64)}({line(_arguments(call), 200)}) {how or call.status}{took}{end}"
 
 
-def call_card(call: ToolCall, room: int = 1500) -> Html:
+def call_card(call: ToolCall, room: int = 1500, how: str | None = None) -> Html:
     """The card; at most `room` bytes each of arguments, result and error."""
-    head = [tag("b", foreign(call.name, 200)), " ", _how(call)]
+    head = [tag("b", foreign(call.name, 200)), " ", _how(call, how)]
     rows = [tag("div", *head), tag("div", fold(_arguments(call), room))]
     if call.result is not None:
         rows.append(tag("div", fold(call.result, room, before="→ ")))
@@ -35,9 +35,9 @@ def call_card(call: ToolCall, room: int = 1500) -> Html:
     return tag("div", *rows, cls="card")
 
 
-def call_line(call: ToolCall, room: int) -> Html:
+def call_line(call: ToolCall, room: int, how: str | None = None) -> Html:
     """The call as one of many: everything in a row, cut instead of folded."""
-    row = [tag("b", foreign(call.name, 100)), " ", tag("code", foreign(_arguments(call), room)), " ", _how(call)]
+    row = [tag("b", foreign(call.name, 100)), " ", tag("code", foreign(_arguments(call), room)), " ", _how(call, how)]
     if call.status == "completed":
         row += [" → ", tag("code", foreign(call.result or "", room))]
     if call.error is not None:
@@ -45,9 +45,9 @@ def call_line(call: ToolCall, room: int) -> Html:
     return tag("div", *row, cls="card")
 
 
-def _how(call: ToolCall) -> Html:
+def _how(call: ToolCall, how: str | None) -> Html:
     took = tag("small", f" {duration(call.duration_ms)}") if call.duration_ms is not None else ""
-    return join(tag("span", call.status, cls=_MOODS[call.status]), took)
+    return join(tag("span", how or call.status, cls="warn" if how else _MOODS[call.status]), took)
 
 
 def _arguments(call: ToolCall) -> str:

@@ -11,6 +11,7 @@ from patter_nb.display.figures import bill, count, duration, money, speech, toke
 from patter_nb.display.markup import Html, foreign, join, left_out, line, shorten, tag
 from patter_nb.display.tools import call_card, call_line, call_text
 from patter_nb.display.waterfall import waterfall_brief, waterfall_page
+from patter_nb.events import BreakpointHit
 from patter_nb.llm.base import LLMChunk
 from patter_nb.turn import LLMRequest, ToolCall, Turn
 
@@ -29,7 +30,7 @@ class Room:
     line: int
     value: int
     calls: int
-    call: Callable[[ToolCall, int], Html]
+    call: Callable[[ToolCall, int, str | None], Html]
     chunks: int
 
 
@@ -42,10 +43,10 @@ BRIEF = Room(line=400, value=160, calls=3, call=call_line, chunks=800)
 
 def turn_text(turn: Turn) -> str:
     """The turn in lines of plain text."""
-    lines = [f"Turn {turn.id}: {turn.status} ({_source(turn)})"]
+    lines = [f"Turn {turn.id}: {_status(turn)} ({_source(turn)})"]
     if turn.user_text:
         lines.append(f"  you    {line(turn.user_text, 400)}")
-    lines += [f"  tool   {call_text(call)}" for call in turn.tool_calls[:10]]
+    lines += [f"  tool   {call_text(call, _held(turn, call))}" for call in turn.tool_calls[:10]]
     heard, rest = _heard(turn)
     if heard or rest:
         unheard = [f"[not heard: {line(rest, 400)}]"] if rest else []
@@ -88,10 +89,33 @@ def _notes(turn: Turn) -> list[str]:
         case "offered":
             return ["came too late to be answered unasked: await session.accept(turn) answers it"]
         case "running":
-            return ["still running"]
+            return ["still running" if turn._stopped is None else f"{_stopped(turn, turn._stopped)}: session.resume(...)"]
         case "completed" | "failed" if heard and not turn.is_settled:
             return ["still being spoken when this was shown"]
     return ["the rest was not heard" if heard else "never heard"] if rest else []
+
+
+def _status(turn: Turn) -> str:
+    return turn.status if turn._stopped is None else "stopped"
+
+
+def _stopped(turn: Turn, hit: BreakpointHit) -> str:
+    """What it has stopped before."""
+    call = next((call for call in turn.tool_calls if hit.id is not None and call.id == hit.id), None)
+    if call is not None and not isinstance(call.arguments, str):
+        given = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
+        return f"stopped before {line(f'{call.name}({given})', 200)}"
+    before = {"llm_request": "asking ", "tool_call": "", "speak": "saying "}[hit.point]
+    return f"stopped before {before}{line(hit.what, 200)}"
+
+
+def _held(turn: Turn, call: ToolCall) -> str | None:
+    """How a call stands that has not run, for the answer has stopped before it or before one that stands before it."""
+    ids = [one.id for one in turn.tool_calls]
+    if turn._stopped is None or turn._stopped.id not in ids or call.status != "running":
+        return None
+    first, place = ids.index(turn._stopped.id), ids.index(call.id)
+    return None if place < first else "stopped here" if place == first else "waits"
 
 
 def broken_off(turn: Turn) -> str:
@@ -167,13 +191,14 @@ def turns_list(turns: Sequence[Turn]) -> Html:
 
 
 def _head(turn: Turn) -> Html:
-    return tag("div", tag("b", f"Turn {turn.id} "), tag("span", turn.status, cls=_MOODS[turn.status]), tag("small", f" {_source(turn)}"))
+    mood = _MOODS[turn.status] if turn._stopped is None else "warn"
+    return tag("div", tag("b", f"Turn {turn.id} "), tag("span", _status(turn), cls=mood), tag("small", f" {_source(turn)}"))
 
 
 def _talk(turn: Turn, room: Room) -> Html:
     """Who said what, in order: the person, the tools, the agent, what went wrong."""
     heard, rest = _heard(turn)
-    mood = "warn" if turn.status in ("interrupted", "offered") else "dim"
+    mood = "warn" if turn.status in ("interrupted", "offered") or turn._stopped is not None else "dim"
     notes = [tag("div", tag("small", note, cls=mood)) for note in _notes(turn)]
     rows = []
     if turn.user_text:
@@ -182,7 +207,7 @@ def _talk(turn: Turn, room: Room) -> Html:
             words = tag("span", words, title=line(_when(turn), room.line))
         rows.append(_row("you", words, *(notes if turn.status == "offered" else ())))
     if turn.tool_calls:
-        cards = [room.call(call, room.value) for call in turn.tool_calls[: room.calls]]
+        cards = [room.call(call, room.value, _held(turn, call)) for call in turn.tool_calls[: room.calls]]
         rows.append(_row("tools", *cards, left_out(len(turn.tool_calls) - len(cards), "calls")))
     if heard or rest:
         rows.append(_row("agent", _said(heard, rest, room, never=turn.status in ("interrupted", "failed")), *notes))

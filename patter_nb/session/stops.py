@@ -9,6 +9,7 @@ from patter_nb.breakpoints import GoingOn, PausedAt, paused_at, require_points
 from patter_nb.errors import PatterConfigError
 from patter_nb.events import Breakpoint
 from patter_nb.session.talk import Talk
+from patter_nb.step.breakpoints import EDITS
 from patter_nb.step.inputs import PauseAt, Resume
 from patter_nb.turn import Turn
 
@@ -24,6 +25,11 @@ class Stops(Talk):
         """
         require_points(points)
         self.in_loop(lambda: self._conductor.feed(PauseAt(points)))
+
+    @property
+    def breakpoints(self) -> tuple[Breakpoint, ...]:
+        """Where the answer is to stop, as `pause_at` was told last; empty where nowhere."""
+        return tuple(point for point in EDITS if point in self._conductor.state.breakpoints)
 
     @property
     def paused_at(self) -> PausedAt | None:

@@ -193,6 +193,7 @@ class Lanes:
                 self._begin("breakpoints", None, Item(t_ms, None, _cut(f"{point}: {what}"), point, event.turn))
             case BreakpointLeft():
                 self._close("breakpoints", None, t_ms)
+                self._let_go(event.body, event.turn, t_ms)
             case KernelBusy(ms):
                 self._add("busy", Item(max(0.0, t_ms - ms), t_ms, "something else kept the event loop"))
 
@@ -245,6 +246,15 @@ class Lanes:
                 piece = self._pieces.get((turn, index))
                 if piece is not None:
                     piece.start, piece.stop = start if piece.start is None else piece.start, stop
+
+    def _let_go(self, left: BreakpointLeft, turn: int | None, t_ms: float) -> None:
+        """A tool that was held at a breakpoint begins here, with the arguments that it is given."""
+        place = self._open.get(("tools", (turn, left.id))) if turn is not None and left.id is not None else None
+        if place is not None:
+            text = self.items["tools"][place].text
+            if "arguments" in left.edits:
+                text = _cut(f"{text.partition('(')[0]}({left.edits['arguments']})")
+            self._set("tools", place, at=t_ms, text=text)
 
     def _end_tool(self, ended: ToolEnded, turn: int, t_ms: float) -> None:
         place = self._open.get(("tools", (turn, ended.id)))

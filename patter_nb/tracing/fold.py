@@ -16,6 +16,8 @@ from dataclasses import replace
 
 from patter_nb.events import (
     AgentChanged,
+    Breakpoint,
+    BreakpointsSet,
     Event,
     ListenerChanged,
     LLMChunked,
@@ -61,6 +63,7 @@ class Fold:
         self._conversation = f"{name}-{began_ns:x}"
         self._tree = Tree(began_ns, watcher, capture_content=capture_content)
         self._turns = Turns()
+        self._points: tuple[Breakpoint, ...] = ()
         self._root: Growing | None = None
         self._rate = 1
         self._open: dict[int, TurnSpans] = {}
@@ -78,6 +81,8 @@ class Fold:
                 self._begin(event.body, event.wall_s)
             case StateChanged():
                 pass
+            case BreakpointsSet(points):
+                self._points = points
             case _ if self._root is not None and self._root.end_ns is None:
                 self._take(self._root, event)
 
@@ -201,7 +206,7 @@ class Fold:
             return
         if isinstance(event.body, StageFailed) and event.body.stage == "stt":
             self._fail_hearing(root, event.body, event.wall_s)
-        if turn is None or not turn.fold(event.body, event.wall_s):
+        if turn is None or not turn.fold(event.body, event.wall_s, self._points):
             self._mark(root, event)
 
     def _book(self, root: Growing, event: Event) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from patter_nb.events import (
     AudioSent,
     Body,
+    Breakpoint,
     BreakpointHit,
+    BreakpointLeft,
     GuardrailHit,
     LLMChunked,
     LLMRequested,
@@ -44,12 +48,13 @@ class TurnSpans:
         self._tree = tree
         self._chats: list[Chat] = []
         self._tools: dict[str, Growing] = {}
+        self._held: dict[str, tuple[ToolCalled, float]] = {}
         self._mouth = Mouth(tree, span)
         self._played = Played(tree, span, rate)
         self._interrupted = False
 
-    def fold(self, body: Body, at_s: float) -> bool:  # noqa: C901, PLR0912  # one case for each kind of event
-        """One more event of this turn. False for what a span would tell that has already ended."""
+    def fold(self, body: Body, at_s: float, points: tuple[Breakpoint, ...] = ()) -> bool:  # noqa: C901, PLR0912  # one case for each kind of event
+        """One more event of this turn; breakpoints are set at `points`. False for what a span would tell that has already ended."""
         match body:
             case LLMRequested():
                 if body.piece is None:
@@ -63,8 +68,8 @@ class TurnSpans:
             case RequestSent() | RequestAnswered():
                 for asked in self._chats[-1:]:
                     asked.go_over_the_wire(self._tree, body, at_s)
-            case ToolCalled() | ToolEnded():
-                self._fold_tool(body, at_s)
+            case ToolCalled() | ToolEnded() | BreakpointLeft():
+                self._fold_tool(body, at_s, points)
             case SentenceReady() | SentenceChecked() | AudioSent() | SentenceSpoken():
                 if not self._is_engines:
                     self._mouth.fold(body, at_s)
@@ -91,20 +96,41 @@ class TurnSpans:
         for asked in self._chats:
             asked.end(self._tree, asked.last_s)
 
-    def _fold_tool(self, body: ToolCalled | ToolEnded, at_s: float) -> None:
+    def _fold_tool(self, body: ToolCalled | ToolEnded | BreakpointLeft, at_s: float, points: tuple[Breakpoint, ...]) -> None:
+        """A call that a breakpoint stands before is no span until it is let go."""
         match body:
-            case ToolCalled(id, name, arguments):
+            case ToolCalled():
                 if not self._is_engines:
                     self._settle()
-                known = {names.OPERATION: names.EXECUTE_TOOL, names.TOOL_NAME: name, names.TOOL_CALL: id, names.TOOL_TYPE: "function"}
-                known |= {names.TOOL_ARGUMENTS: arguments}
-                self._tools[id] = self._tree.start(self.span, f"{names.EXECUTE_TOOL} {name}", at_s, known)
+                if "tool_call" in points:
+                    self._held[body.id] = (body, at_s)
+                else:
+                    self._run(body, at_s)
+            case BreakpointLeft():
+                self._let_go(body, at_s, points)
             case ToolEnded(id, _, status, content, error):
+                if id in self._held:  # never let go, or behind what was
+                    called, called_s = self._held.pop(id)
+                    self._run(called, at_s if status == "cancelled" else called_s)
                 span = self._tools.pop(id)
                 if status == "failed":
                     self._tree.fail(span, "ToolError", error or content)
                 self._tree.tell(span, {"patter.tool.status": status, names.TOOL_RESULT: content})
                 self._tree.end(span, at_s)
+
+    def _let_go(self, left: BreakpointLeft, at_s: float, points: tuple[Breakpoint, ...]) -> None:
+        if left.id in self._held:
+            called, _ = self._held.pop(left.id)
+            self._run(replace(called, arguments=left.edits.get("arguments", called.arguments)), at_s)
+        if "tool_call" not in points and (left.point == "tool_call" or "speak" not in points):  # what stood behind it goes too
+            for called, _ in self._held.values():
+                self._run(called, at_s)
+            self._held.clear()
+
+    def _run(self, called: ToolCalled, at_s: float) -> None:
+        known = {names.OPERATION: names.EXECUTE_TOOL, names.TOOL_NAME: called.name, names.TOOL_CALL: called.id, names.TOOL_TYPE: "function"}
+        known |= {names.TOOL_ARGUMENTS: called.arguments}
+        self._tools[called.id] = self._tree.start(self.span, f"{names.EXECUTE_TOOL} {called.name}", at_s, known)
 
     def _fail(self, body: StageFailed, at_s: float) -> None:
         kind = type(body.error).__name__

@@ -40,6 +40,20 @@ async def test_a_tool_call_is_told_with_its_id_and_goes_on_once_for_each_click()
         await until(lambda: copy_of(page) == truth_of(session))
 
 
+async def test_a_call_shows_the_arguments_that_it_was_given() -> None:
+    llm = ScriptedLLM([[Call("get_weather", {"city": "Rome"}), Call("get_weather", {"city": "Oslo"})], "Fine in both."])
+    async with shown(llm=llm, tools=[get_weather]) as (session, page):
+        session.pause_at("tool_call")
+        page.tell("typed", text="What's the weather?")
+        await until(lambda: where(page))
+        session.resume(arguments={"city": "Bergen"})
+        await until(lambda: copy_of(page)["turns"][0]["tools"][0]["edited"])
+        await session.resume()
+        await until(lambda: copy_of(page) == truth_of(session))
+        calls = copy_of(page)["turns"][0]["tools"]
+        assert [(call["arguments"], call["edited"]) for call in calls] == [('{"city": "Bergen"}', True), ('{"city": "Oslo"}', False)]
+
+
 async def test_the_cell_of_each_point_goes_on_with_what_is_there() -> None:
     async with shown(llm=(llm := ScriptedLLM(["It is “sunny”."])), tts=ScriptedTTS(), system_prompt="Speak\nEnglish.") as (session, page):
         session.pause_at("llm_request", "speak")

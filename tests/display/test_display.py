@@ -15,7 +15,7 @@ from patter_nb.agent import Agent
 from patter_nb.audio.tracks import PcmTrack
 from patter_nb.display import mimebundle
 from patter_nb.errors import AllProvidersFailed, PatterConfigError, PatterError, TruncatedStream
-from patter_nb.events import TurnHeard, TurnStarted
+from patter_nb.events import BreakpointHit, BreakpointLeft, ToolCalled, TurnEnded, TurnHeard, TurnStarted
 from patter_nb.llm.base import LLMChunk
 from patter_nb.log import Log
 from patter_nb.patter import Patter
@@ -277,6 +277,27 @@ def test_late_turn_says_that_it_waits() -> None:
 
 def test_running_turn_says_so() -> None:
     assert "still running" in read(samples.only([(0.0, 1, TurnStarted("typed", "Hi"))]))
+
+
+@pytest.mark.parametrize("shows", [read, lambda turn: mimebundle(turn)["text/plain"]], ids=["markup", "words"])
+def test_a_turn_that_stopped_at_a_breakpoint_says_before_what(shows: Any) -> None:
+    rome, oslo = '{"city": "Rome"}', '{"city": "Oslo"}'
+    told: list[Happened] = [
+        (0.0, 1, TurnStarted("typed", "Hi")),
+        (0.1, 1, ToolCalled("a", "get_weather", rome)),
+        (0.1, 1, ToolCalled("b", "get_weather", oslo)),
+        (0.1, 1, BreakpointHit("tool_call", f"get_weather({rome})", "a")),
+    ]
+    stopped = shows(samples.only(told))
+    assert "stopped before get_weather(city='Rome'): session.resume(...)" in stopped
+    assert "stopped here" in stopped
+    assert "waits" in stopped
+    assert "running" not in stopped
+    left = shows(samples.only([*told, (0.2, 1, BreakpointLeft("tool_call", {}, "a"))]))
+    assert "still running" in left
+    assert "stopped" not in left
+    over = shows(samples.only([*told, (0.2, 1, TurnEnded("interrupted"))]))
+    assert "stopped" not in over
 
 
 # --- the others

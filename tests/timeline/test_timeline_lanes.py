@@ -16,7 +16,7 @@ from patter_nb.events import BreakpointHit, KernelBusy, MicrophoneMuted, TurnJud
 from patter_nb.session import Session
 from patter_nb.step.scene import Happened
 from patter_nb.stt.base import Transcript, Word
-from patter_nb.testing import Hold, ScriptedLLM, ScriptedSTT, ScriptedTTS
+from patter_nb.testing import Call, Hold, ScriptedLLM, ScriptedSTT, ScriptedTTS
 from patter_nb.timeline import Timeline
 
 
@@ -118,6 +118,25 @@ async def test_changes_breakpoints_and_failures_are_marked() -> None:
         assert failed.kind == "llm"
         assert "no such model" in failed.text
         assert [item.kind for item in lanes["turns"]] == ["completed", "failed"]
+
+
+async def test_a_tool_that_was_held_lies_where_it_ran() -> None:
+    def get_weather(city: str) -> str:
+        """Tell the weather."""
+        clock.advance(30)
+        return f"Sunny in {city}."
+
+    clock = ManualClock()
+    async with talking(clock=clock, llm=ScriptedLLM([Call("get_weather", {"city": "Rome"}), "Fine."]), tools=[get_weather]) as session:
+        session.pause_at("tool_call")
+        await session.ask("Weather?")
+        clock.advance(5000)
+        await session.resume(arguments={"city": "Oslo"})
+        (ran,) = session.timeline.lanes["tools"]
+        (span,) = session.spans().named("execute_tool")
+        assert (ran.at, ran.text) == (5000, 'get_weather({"city": "Oslo"}) → Sunny in Oslo.')
+        assert ran.to is not None
+        assert span.duration_ms == pytest.approx(ran.to - ran.at)
 
 
 async def test_words_with_times_lie_where_they_were_said() -> None:

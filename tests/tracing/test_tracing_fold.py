@@ -106,6 +106,40 @@ def test_a_spoken_turn_with_a_tool() -> None:
     assert_sound(made)
 
 
+def held_calls(*, cleared: bool) -> list[ev.Event]:
+    between = [(3.0, None, ev.BreakpointsSet(()))] if cleared else [(4.0, 1, ev.BreakpointHit("tool_call", "b", "b"))]
+    second: list[Any] = [] if cleared else [(6.0, 1, ev.BreakpointLeft("tool_call", {"arguments": "{}"}, "b"))]
+    return log_of(
+        STARTED,
+        (1.0, None, ev.BreakpointsSet(("tool_call",))),
+        (1.0, 1, ev.TurnStarted("typed", "Hi")),
+        (1.0, 1, ev.ToolCalled("a", "first", "{}")),
+        (1.0, 1, ev.ToolCalled("b", "second", '{"x": 1}')),
+        (1.0, 1, ev.BreakpointHit("tool_call", "a", "a")),
+        *between[: int(cleared)],
+        (4.0, 1, ev.BreakpointLeft("tool_call", {}, "a")),
+        *between[int(cleared) :],
+        *second,
+        (7.0, 1, ev.ToolEnded("a", "first", "completed", "x", None)),
+        (8.0, 1, ev.ToolEnded("b", "second", "completed", "x", None)),
+        (9.0, 1, ev.TurnHeard("")),
+    )
+
+
+@pytest.mark.parametrize(("cleared", "begins"), [(True, 4), (False, 6)])
+def test_a_tool_that_is_held_at_a_breakpoint_begins_when_it_is_let_go(cleared: bool, begins: int) -> None:
+    made = spans(held_calls(cleared=cleared), capture_content=True)
+    first, second = made.named("execute_tool")
+    assert [(one.start_ns, one.end_ns) for one in (first, second)] == [(4 * 10**9, 7 * 10**9), (begins * 10**9, 8 * 10**9)]
+    assert second.attributes[names.TOOL_ARGUMENTS] == ('{"x": 1}' if cleared else "{}")
+
+
+def test_the_bar_of_a_conversation_that_goes_on_reaches_to_its_last_span() -> None:
+    shown = mimebundle(spans(held_calls(cleared=True)))["text/html"]
+    assert shown.count('<rect x="0.0" width="1000.0"') == 1
+    assert "goes on" in shown
+
+
 @pytest.mark.parametrize("length", range(1, len(spoken_turn())))
 def test_a_log_that_breaks_off_has_sound_spans_too(length: int) -> None:
     begun = spoken_turn()[:length]

@@ -10,7 +10,7 @@
  * @typedef {{text: string, kind: "answer" | "filler" | "apology", start: number | null, stop: number | null, done: boolean,
  *   by?: string | null}} SpokenPiece `by` is who was asked for it
  * @typedef {{id: string | null, name: string, arguments: string, status: "streaming" | "running" | "completed" | "failed" | "cancelled",
- *   result: string | null, error: string | null, duration_ms: number | null}} ToolRun
+ *   result: string | null, error: string | null, duration_ms: number | null, edited: boolean}} ToolRun
  * @typedef {{type: string, message: string, hint?: string | null}} TurnError
  * @typedef {[name: string, ms: number, owner: string, detail: string, measured: boolean]} Share a part of the waterfall
  * @typedef {{gap: number | null, since: string, why: string, parts: Share[]}} Waterfall where the time went, ms; `why` there is no gap
@@ -45,6 +45,7 @@ const isTool = recordOf({
   result: orNull(isText),
   error: orNull(isText),
   duration_ms: orNull(isNumber),
+  edited: isBoolean,
 });
 /** @param {unknown} value */
 const isChunk = (value) => isList(value) && value.length === 2 && isText(value[0]) && isText(value[1]);

@@ -71,7 +71,8 @@ function toolCard() {
   /** @param {ToolRun} tool @param {"stopped" | "waits" | null} held */
   function update(tool, held) {
     setText(name, writtenOut(tool.name));
-    setText(status, held === null ? STATUSES[tool.status] : held === "stopped" ? "stopped here" : "waits");
+    const how = held === null ? STATUSES[tool.status] : held === "stopped" ? "stopped here" : "waits";
+    setText(status, tool.edited ? `edited, ${how}` : how);
     setAttribute(element, "data-status", tool.status);
     setAttribute(element, "data-stopped", held === "stopped" ? "" : null);
     setText(took, tool.duration_ms === null ? "" : asDuration(tool.duration_ms));

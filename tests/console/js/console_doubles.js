@@ -174,5 +174,5 @@ export function piece(text, more = {}) {
 /** @param {Partial<import("../../../patter_nb/console/js/picture.js").ToolRun>} [more] */
 export function toolRun(more = {}) {
   const status = /** @type {const} */ ("running");
-  return { id: "1", name: "get_weather", arguments: "{}", status, result: null, error: null, duration_ms: null, ...more };
+  return { id: "1", name: "get_weather", arguments: "{}", status, result: null, error: null, duration_ms: null, edited: false, ...more };
 }
