@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
@@ -31,7 +31,7 @@ class Cost:
     estimated   whether tokens were counted here, not by the vendor
     seconds     of sound: heard by speech to text, made by a voice
     characters  that a voice was given
-    cost        USD: zero for what runs here, None where the price, or how much was used, is not known
+    cost        USD: zero for what runs here or was refused, None where the price, or how much was used, is not known
     """
 
     turn: int | None
@@ -48,6 +48,24 @@ class Cost:
     seconds: float | None = None
     characters: int | None = None
     cost: Decimal | None = Decimal(0)
+    _known: Decimal = field(default=Decimal(0), repr=False, compare=False)
+    _unpriced: int = field(default=0, repr=False, compare=False)
+    _refused: int = field(default=0, repr=False, compare=False)
+
+    @property
+    def known(self) -> Decimal:
+        """USD of those uses that have a price."""
+        return self._known if self.cost is None else self.cost
+
+    @property
+    def unpriced_uses(self) -> int:
+        """How many uses have no price."""
+        return max(1, self._unpriced) if self.cost is None else 0
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether every request was refused before anything came of it, and so costs nothing."""
+        return 0 < self.uses == self._refused
 
     @property
     def is_unpriced(self) -> bool:
@@ -61,6 +79,7 @@ class Cost:
 
 
 _TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+_FIELDS = tuple(one.name for one in fields(Cost) if not one.name.startswith("_"))
 
 
 class Costs(Rows[Cost, Cost]):
@@ -70,7 +89,7 @@ class Costs(Rows[Cost, Cost]):
     """
 
     __slots__ = ()
-    _COLUMNS: ClassVar[tuple[str, ...]] = (*(field.name for field in fields(Cost)), "unpriced")
+    _COLUMNS: ClassVar[tuple[str, ...]] = (*_FIELDS, "unpriced")
     _WHOLE: ClassVar[frozenset[str]] = frozenset(("turn", "uses", *_TOKENS, "characters"))
 
     @classmethod
@@ -80,7 +99,14 @@ class Costs(Rows[Cost, Cost]):
         for turn, used, charge, wasted in uses:
             key = (turn, charge.stage, charge.provider, charge.model, wasted)
             row = rows.get(key) or Cost(turn, charge.stage, charge.provider, charge.model, wasted)
-            counted = replace(row, uses=row.uses + 1, cost=total((row.cost, charge.cost)))
+            counted = replace(
+                row,
+                uses=row.uses + 1,
+                cost=total((row.cost, charge.cost)),
+                _known=row._known + (charge.cost or 0),
+                _unpriced=row._unpriced + (charge.cost is None),
+                _refused=row._refused + (not isinstance(used, SpeechUsed) and used.is_refused),
+            )
             rows[key] = _with_speech(counted, used) if isinstance(used, SpeechUsed) else _with_tokens(counted, used.usage)
         return cls(rows.values())
 
@@ -92,7 +118,7 @@ class Costs(Rows[Cost, Cost]):
     @property
     def known(self) -> Decimal:
         """USD of all that has a price."""
-        return sum((row.cost for row in self if row.cost is not None), Decimal(0))
+        return sum((row.known for row in self), Decimal(0))
 
     @property
     def unpriced(self) -> Self:
@@ -119,7 +145,7 @@ class Costs(Rows[Cost, Cost]):
         return entry
 
     def _row(self, entry: Cost) -> dict[str, Any]:
-        return {**{field.name: getattr(entry, field.name) for field in fields(Cost)}, "unpriced": entry.is_unpriced}
+        return {**{name: getattr(entry, name) for name in _FIELDS}, "unpriced": entry.is_unpriced}
 
 
 def _with_tokens(row: Cost, usage: LLMChunk | None) -> Cost:

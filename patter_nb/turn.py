@@ -125,13 +125,20 @@ class LLMRequest:
         return (self.provider, self.model) if usage is None or usage.provider is None else (usage.provider, usage.model)
 
     @property
+    def is_refused(self) -> bool:
+        """Whether each attempt was answered by an error of HTTP (400 and above) before anything came, which no vendor charges for."""
+        told = [attempt.answered for attempt in self.attempts]
+        refused = bool(told) and all(answer is not None and answer.status is not None and answer.status >= 400 for answer in told)
+        return refused and not self.chunks
+
+    @property
     def cost(self) -> Decimal | None:
-        """USD: zero for what runs here, None where the price, or what was used, is not known."""
+        """USD: zero for what runs here or was refused, None where the price, or what was used, is not known."""
         usage = self.usage
         counted = usage is not None and (usage.input_tokens is not None or usage.output_tokens is not None)
         if usage is not None and counted and self.prices.has_own(*self.answered_by):
             return self._price(usage)
-        if not self.costs or (usage is not None and usage.provider in RUNS_HERE):
+        if not self.costs or self.is_refused or (usage is not None and usage.provider in RUNS_HERE):
             return Decimal(0)
         return self._price(usage) if usage is not None and counted else None
 
@@ -152,7 +159,7 @@ class LLMRequest:
 
     def count_untold(self) -> None:
         """The stream was cut off: unless it told its tokens already, estimate them, as a `usage` chunk that says so."""
-        if self.usage is None:
+        if self.usage is None and not self.is_refused:
             written = sum(len(chunk.content or "") + len(chunk.arguments or "") for chunk in self.chunks)
             read, wrote = (max(1, characters // CHARS_A_TOKEN) for characters in (self.characters, written))
             self.chunks.append(LLMChunk("usage", input_tokens=read, output_tokens=wrote, estimated=True))

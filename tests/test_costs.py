@@ -9,7 +9,20 @@ import pytest
 from talking import talking
 
 from patter_nb.costs import Cost, Costs
-from patter_nb.events import Body, Event, LLMChunked, LLMRequested, PreemptiveDropped, PreemptiveStarted, SpeechUsed, TurnEnded, TurnStarted
+from patter_nb.display import mimebundle
+from patter_nb.events import (
+    Body,
+    Event,
+    LLMChunked,
+    LLMRequested,
+    PreemptiveDropped,
+    PreemptiveStarted,
+    RequestAnswered,
+    RequestSent,
+    SpeechUsed,
+    TurnEnded,
+    TurnStarted,
+)
 from patter_nb.llm.base import LLMChunk
 from patter_nb.pricing import Prices
 from patter_nb.testing import ScriptedLLM
@@ -152,3 +165,21 @@ async def test_what_runs_here_is_free_and_no_secret() -> None:
         costs = session.costs()
         assert (costs.total, costs.known, len(costs.unpriced)) == (Decimal(0), Decimal(0), 0)
         assert [(row.turn, row.stage, row.provider) for row in costs] == [(1, "llm", "scripted")]
+
+
+def test_a_request_that_was_refused_costs_nothing_and_one_that_was_lost_is_named_beside_what_is_known() -> None:
+    def sent(number: int, status: int | None) -> list[tuple[int | None, Body]]:
+        over = RequestAnswered(number, status, None, 1.0, None if status is None else 2.0, 9)
+        return [(1, asked(number)), (1, RequestSent(number, "llm", number, "acme", "large", 1, "http://a", 9, 9)), (1, over)]
+
+    begun: list[tuple[int | None, Body]] = [(1, TurnStarted("typed", "Rome?"))]
+    turns = fold([*begun, *sent(1, 429), (1, TurnEnded("failed"))])
+    assert (turns[0].cost, turns[0].requests[0].is_refused) == (0, True)
+    assert "$0 (refused)" in mimebundle(turns.costs())["text/plain"]
+    priced: list[tuple[int | None, Body]] = [*sent(2, 200), (1, used(300, 30, round=2))]
+    turns = fold([*begun, *sent(1, 500), *priced, (1, TurnEnded("completed"))])
+    assert turns.costs().total == turns[0].requests[1].cost == Decimal("0.36")
+    turns = fold([*begun, *sent(1, None), *priced, (1, TurnEnded("completed"))])
+    assert (turns.costs().total, turns.costs().known) == (None, Decimal("0.36"))
+    assert [row.unpriced_uses for row in turns.costs()] == [1]
+    assert "2 requests · $0.3600 + 1 unpriced" in mimebundle(turns.costs())["text/plain"]

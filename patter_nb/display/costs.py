@@ -51,16 +51,23 @@ def costs_page(costs: Costs) -> Html:
 
 def _bill(rows: Sequence[Cost]) -> str:
     """All of it; where some is unpriced, what is known, and of which stages the rest is."""
-    known = sum((row.cost for row in rows if row.cost is not None), Decimal(0))
+    known = sum((row.known for row in rows), Decimal(0))
     stages = [stage for stage in STAGES if any(row.stage == stage and row.is_unpriced for row in rows)]
     if not stages:
-        return money(known)
+        return money(known, refused=any(row.is_refused for row in rows))
     return f"{money(known)} + {' and '.join(stages)} unpriced" if known else f"{' and '.join(stages)} unpriced"
 
 
 def _line(row: Cost) -> str:
     who = " ".join(filter(None, (row.provider, row.model)))
-    return clean_line(f"{row.stage} {who}", _used(row), money(row.cost), *(["wasted"] if row.wasted else []))
+    return clean_line(f"{row.stage} {who}", _used(row), _paid(row), *(["wasted"] if row.wasted else []))
+
+
+def _paid(row: Cost) -> str:
+    """What it costs; where some uses are unpriced, what the others do, and how many those are."""
+    if row.cost is None and row.known:
+        return f"{money(row.known)} + {row.unpriced_uses} unpriced"
+    return money(row.cost, refused=row.is_refused)
 
 
 def _used(row: Cost) -> str:
@@ -95,13 +102,14 @@ def _together(rows: Sequence[Cost]) -> Cost:
     sums: dict[str, Any] = {name: sum(getattr(row, name) or 0 for row in rows) or None for name in numbers}
     uses, estimated = sum(row.uses for row in rows), any(row.estimated for row in rows)
     whole = replace(rows[0], turn=None, wasted=False, uses=uses, estimated=estimated, cost=total(row.cost for row in rows))
-    return replace(whole, **sums)
+    known, unpriced = sum((row.known for row in rows), Decimal(0)), sum(row.unpriced_uses for row in rows)
+    return replace(whole, **sums, _known=known, _unpriced=unpriced, _refused=sum(row._refused for row in rows))
 
 
 def _models(costs: Costs) -> Html:
     rows = _by_model(costs)
     cells = [
-        (row.stage, join(tag("b", foreign(row.provider, 100)), " ", foreign(row.model or "", 200)), _used(row), _priced(row.cost))
+        (row.stage, join(tag("b", foreign(row.provider, 100)), " ", foreign(row.model or "", 200)), _used(row), _priced_text(_paid(row)))
         for row in rows[:_MODELS_SHOWN]
     ]
     note = [tag("p", tag("small", f"… {count(len(rows) - len(cells), 'more model')} not shown"))] if len(rows) > len(cells) else []
@@ -124,10 +132,6 @@ def _turns(costs: Costs) -> Html:
     before = [tag("p", tag("small", f"… {count(len(sums) - len(shown), 'earlier turn')} not shown"))] if len(sums) > len(shown) else []
     columns = ("", *stages, "sum") if len(stages) > 1 else ("", "cost")
     return join(*before, _table(columns, cells if len(stages) > 1 else [(row[0], row[-1]) for row in cells]))
-
-
-def _priced(cost: Decimal | None) -> Html:
-    return _priced_text(money(cost))
 
 
 def _priced_text(text: str) -> Html:

@@ -34,8 +34,8 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def money(cost: Decimal | None) -> str:
-    """USD; nothing where it runs here, "unpriced" where the price is unknown.
+def money(cost: Decimal | None, *, refused: bool = False) -> str:
+    """USD; nothing where it runs here or was `refused`, "unpriced" where the price is unknown.
 
     >>> money(Decimal(0)), money(Decimal("0.00042")), money(Decimal("0.0000493")), money(None)
     ('$0 (runs here)', '$0.0004', 'under $0.0001', 'unpriced')
@@ -43,11 +43,11 @@ def money(cost: Decimal | None) -> str:
     if cost is None:
         return "unpriced"
     if not cost:
-        return "$0 (runs here)"
+        return "$0 (refused)" if refused else "$0 (runs here)"
     return f"${cost:.4f}" if cost > Decimal("0.00005") else "under $0.0001"
 
 
-def bill(costs: Mapping[str, Decimal | None]) -> str:
+def bill(costs: Mapping[str, Decimal | None], *, refused: bool = False) -> str:
     """USD of all stages; where the price of some is unknown, that of the others, and which they are.
 
     >>> bill({"stt": Decimal("0.001"), "llm": Decimal("0.002")}), bill({"llm": None}), bill({"llm": Decimal("0.002"), "tts": None})
@@ -56,7 +56,7 @@ def bill(costs: Mapping[str, Decimal | None]) -> str:
     known = sum(filter(None, costs.values()), Decimal(0))
     unpriced = [stage for stage, cost in costs.items() if cost is None]
     if not unpriced:
-        return money(known)
+        return money(known, refused=refused)
     which = f"{' and '.join(unpriced)} unpriced" if len(costs) > 1 else money(None)
     return f"{money(known)} + {which}" if known else which
 

@@ -96,7 +96,7 @@ def _used(request: LLMRequest) -> list[str]:
     told = tokens({name: number for name, number in counts.items() if name.endswith("_tokens")})
     guess = " (estimated)" if usage is not None and usage.estimated else ""
     cached = [f"{_percent(request.cached)} of what it read came from the cache"] if request.cached else []
-    return [told + guess, *cached, money(request.cost)]
+    return [told + guess, *cached, money(request.cost, refused=request.is_refused)]
 
 
 def _took(request: LLMRequest) -> list[str]:

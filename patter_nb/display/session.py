@@ -55,7 +55,7 @@ def _spent(turns: Turns) -> str:
     """All that is known of what the session costs, and how much is not."""
     known = sum((charge.cost for charge in turns.charges if charge.cost is not None), Decimal(0))
     if all(charge.cost is not None for charge in turns.charges):
-        return money(known)
+        return money(known, refused=any(request.is_refused for turn in turns for request in turn.requests))
     costs = [turn.cost for turn in turns if turn.charges]
     unpriced = count(costs.count(None), "unpriced turn") if None in costs else "unpriced speech"
     return f"{money(known)} + {unpriced}" if known or len(costs) > costs.count(None) else money(None)

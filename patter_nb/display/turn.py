@@ -130,13 +130,20 @@ def _asked(turn: Turn) -> str:
     costs, asked = turn.costs, [_answered(turn), tokens(turn.usage)] if turn.requests else ["no model was asked"]
     speaks = [stage for stage in ("stt", "tts") if costs.get(stage, 0) != 0]
     wasted = [f"{tokens(turn.wasted)} for answers begun early and dropped"] if turn.wasted else []
-    return clean_line(*asked, *wasted, *(speech(turn.usage) if speaks else []), *([bill(costs)] if turn.requests or speaks else []))
+    paid = [bill(costs, refused=_is_refused(turn))] if turn.requests or speaks else []
+    return clean_line(*asked, *wasted, *(speech(turn.usage) if speaks else []), *paid)
+
+
+def _is_refused(turn: Turn) -> bool:
+    return any(request.is_refused for request in turn.requests)
 
 
 def _bill(turn: Turn) -> Html:
     """What each stage costs, where more than one does."""
     paid = {stage: cost for stage, cost in turn.costs.items() if cost != 0}
-    return tag("p", clean_line(*(f"{stage} {money(cost)}" for stage, cost in paid.items())), cls="dim") if len(paid) > 1 else Html()
+    refused = "llm" if _is_refused(turn) else None
+    told = (f"{stage} {money(cost, refused=stage == refused)}" for stage, cost in paid.items())
+    return tag("p", clean_line(*told), cls="dim") if len(paid) > 1 else Html()
 
 
 def _answered(turn: Turn) -> str:

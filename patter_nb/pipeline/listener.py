@@ -83,6 +83,7 @@ class Listener:
 
     def _start_reading(self) -> None:
         if self._stt is not None and (self._reader is None or self._reader.done()):
+            self._meter.listens()
             self._reader = self._door.tasks.spawn(self._read(self._stt), "speech-to-text out")
 
     async def probability(self, frame: Frame) -> float | None:
@@ -185,6 +186,9 @@ class Listener:
                     async for transcript in transcripts:
                         self._meter.answered(transcript)
                         self._door.feed(transcript)
+            except Exception as error:
+                self._meter.failed(error)
+                raise
             finally:
                 self._meter.settle()
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import numpy as np
 
 from patter_nb.audio.frames import SAMPLE_RATE, Pcm
+from patter_nb.errors import AuthenticationError, ConnectionFailed, ModelNotFound, QuotaExceeded, RateLimitError
 from patter_nb.events import SpeechUsed
 from patter_nb.llm.base import LLMChunk, costs_of, name_of
 from patter_nb.pipeline.door import Door
@@ -21,10 +22,13 @@ from patter_nb.tts.base import TTS
 
 __all__ = ["HearingMeter", "SpeakingMeter"]
 
+_REFUSALS = (AuthenticationError, ConnectionFailed, ModelNotFound, QuotaExceeded, RateLimitError)
+"""With these a vendor has not taken the sound, where it has said nothing of it."""
+
 
 class HearingMeter:
     """Of one recogniser after the other: sound that was pushed is booked with the final transcript for it, for some vendors tell theirs
-    there, or when there will be none.
+    there, or when there will be none. Sound that the vendor refused, or that never reached it, is charged by nobody.
     """
 
     def __init__(self, door: Door) -> None:
@@ -32,23 +36,39 @@ class HearingMeter:
         self._stt: STT | None = None
         self._sent = 0
         self._asked: deque[int] = deque()
+        self._answers, self._refused = False, False
 
     def begin(self, stt: STT) -> None:
         """This recogniser is sent to from now on."""
         self.settle()
         self._stt = stt
+        self.listens()
+
+    def listens(self) -> None:
+        """It is listened to from its beginning, or again after a failure."""
+        self._answers, self._refused = False, False
 
     def pushed(self, pcm: Pcm) -> None:
         """So much was taken by it."""
-        self._sent += len(pcm)
+        if not self._refused:
+            self._sent += len(pcm)
 
     def asked(self) -> None:
         """It is about to be asked for the final transcript of that."""
-        self._asked.append(self._sent)
-        self._sent = 0
+        if not self._refused:
+            self._asked.append(self._sent)
+            self._sent = 0
+
+    def failed(self, error: BaseException) -> None:
+        """It says no more, until it is listened to again, and drops what else is pushed."""
+        if isinstance(error, _REFUSALS) and not self._answers:
+            self._refused = True
+            self._asked.clear()
+            self._sent = 0
 
     def answered(self, transcript: Transcript) -> None:
         """It has said what it heard."""
+        self._answers = not transcript.is_final
         if transcript.is_final:
             self._book(self._asked.popleft() if self._asked else self._take(), transcript.tokens)
 

@@ -17,7 +17,7 @@ from talking import bodies, silence, until
 
 from patter_nb.audio.wav import read_wav
 from patter_nb.errors import AuthenticationError, TruncatedStream
-from patter_nb.events import StageFailed, TranscriptFinal, TranscriptPartial
+from patter_nb.events import SpeechUsed, StageFailed, TranscriptFinal, TranscriptPartial
 from patter_nb.patter import Patter
 from patter_nb.pipeline.listener import PREROLL_MS
 from patter_nb.session import Session
@@ -162,6 +162,17 @@ async def test_the_same_ears_hear_again_after_a_failure(vendor: Vendor) -> None:
                 await session.wait()
             assert [(turn.user_text, turn.status) for turn in session.turns][1:] == [("and now", "completed")]
             assert session.turns[0].status == "failed"
+
+
+@every_vendor
+async def test_sound_that_a_vendor_refused_is_charged_by_nobody(vendor: Vendor) -> None:
+    async with SpeechServer(key="another") as server:
+        ears, vad = vendor.stt(server), RecordedVAD.speaking(FIRST, SECOND)
+        async with talking(transport=silence(9.0), stt=ears, llm=ScriptedLLM([]), vad=vad) as session:
+            await session.wait()
+        assert {type(failed.error) for failed in bodies(session, StageFailed)} == {AuthenticationError}
+        assert not bodies(session, SpeechUsed)
+        assert session.costs().total == 0
 
 
 async def test_a_wrong_key_is_told_when_the_session_begins() -> None:
