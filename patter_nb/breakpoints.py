@@ -16,7 +16,7 @@ from patter_nb.step.effects import AskLLM, RunTool, Speak
 from patter_nb.step.state import State
 from patter_nb.turn import Turn, parsed_arguments
 
-__all__ = ["GoingOn", "PausedAt", "paused_at", "require_points"]
+__all__ = ["GoingOn", "PausedAt", "checked", "paused_at", "require_points"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,6 @@ class PausedAt:
     tool: str = ""
     arguments: Mapping[str, Any] | str = ""
     text: str = ""
-
-    def checked(self, edits: Mapping[str, Any]) -> dict[str, Any]:
-        """The edits as they are written. Raises `TypeError` for one that is not of this point, `PatterConfigError` for a wrong value."""
-        reject_unknown(f"resume at {self.point}", edits, EDITS[self.point])
-        if len(edits) > 1:
-            raise PatterConfigError("A tool whose result is given does not run.", hint="Pass arguments=, or result=.")
-        return {name: _written(name, value) for name, value in edits.items()}
 
     def __repr__(self) -> str:
         match self.point:
@@ -64,6 +57,14 @@ def paused_at(state: State) -> PausedAt | None:
             return PausedAt(point_of(held), turn, tool=request.name, arguments=parsed_arguments(request.arguments))
         case Speak(turn=turn, text=text):
             return PausedAt(point_of(held), turn, text=text)
+
+
+def checked(stopped: PausedAt, edits: Mapping[str, Any]) -> dict[str, Any]:
+    """The edits as they are written. Raises `TypeError` for one that is not of this point, `PatterConfigError` for a wrong value."""
+    reject_unknown(f"resume at {stopped.point}", edits, EDITS[stopped.point])
+    if len(edits) > 1:
+        raise PatterConfigError("A tool whose result is given does not run.", hint="Pass arguments=, or result=.")
+    return {name: _written(name, value) for name, value in edits.items()}
 
 
 def require_points(points: Iterable[object]) -> None:

@@ -93,6 +93,10 @@ class Latency(Rows[Spread, Spread]):
         self.left_out = left_out
         """How many do not, though the person waited for their answer."""
 
+    def __dir__(self) -> list[str]:
+        """Without what only a session calls."""
+        return [name for name in object.__dir__(self) if name != "of"]
+
     @classmethod
     def of(cls, turns: Iterable[Turn]) -> Self:
         """The latency of these turns."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 from patter_nb.events import Event, LLMChunked
 from patter_nb.llm.base import LLMChunk
@@ -22,6 +22,13 @@ class Chunks(Rows[Event, LLMChunk]):
     _COLUMNS: ClassVar[tuple[str, ...]] = ("turn", "round", "wall_s", *(field.name for field in fields(LLMChunk)))
     _WHOLE: ClassVar[frozenset[str]] = frozenset(("turn", "round", "index", *_TOKENS))
 
+    @overload
+    def __getitem__(self, index: int) -> LLMChunk: ...
+    @overload
+    def __getitem__(self, index: slice) -> Chunks: ...
+    def __getitem__(self, index: int | slice) -> LLMChunk | Chunks:
+        return super().__getitem__(index)  # said here once more by name, for completers do not follow type variables
+
     def _item(self, entry: Event) -> LLMChunk:
         assert isinstance(entry.body, LLMChunked)
         return entry.body.chunk
@@ -37,6 +44,13 @@ class ToolCalls(Rows[tuple[int, ToolCall], ToolCall]):
     __slots__ = ()
     _COLUMNS: ClassVar[tuple[str, ...]] = ("turn", *(field.name for field in fields(ToolCall)))
     _WHOLE: ClassVar[frozenset[str]] = frozenset(("turn",))
+
+    @overload
+    def __getitem__(self, index: int) -> ToolCall: ...
+    @overload
+    def __getitem__(self, index: slice) -> ToolCalls: ...
+    def __getitem__(self, index: int | slice) -> ToolCall | ToolCalls:
+        return super().__getitem__(index)  # said here once more by name, for completers do not follow type variables
 
     def _item(self, entry: tuple[int, ToolCall]) -> ToolCall:
         return entry[1]
@@ -58,6 +72,13 @@ class Requests(Rows[tuple[LLMRequest, bool], LLMRequest]):
         *("first_chunk_ms", "total_ms", "attempts", "sent", "plain", "saved", "status", "first_byte_ms", "request_id"),
     )
     _WHOLE: ClassVar[frozenset[str]] = frozenset(("turn", "round", *_TOKENS, "attempts", "sent", "plain", "saved", "status"))
+
+    @overload
+    def __getitem__(self, index: int) -> LLMRequest: ...
+    @overload
+    def __getitem__(self, index: slice) -> Requests: ...
+    def __getitem__(self, index: int | slice) -> LLMRequest | Requests:
+        return super().__getitem__(index)  # said here once more by name, for completers do not follow type variables
 
     def _item(self, entry: tuple[LLMRequest, bool]) -> LLMRequest:
         return entry[0]

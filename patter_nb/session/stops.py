@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from patter_nb.breakpoints import GoingOn, PausedAt, paused_at, require_points
+from patter_nb.breakpoints import GoingOn, PausedAt, checked, paused_at, require_points
 from patter_nb.errors import PatterConfigError
 from patter_nb.events import Breakpoint
 from patter_nb.session.talk import Talk
@@ -48,7 +48,7 @@ class Stops(Talk):
         stopped = self.paused_at
         if stopped is None:
             raise PatterConfigError("Nothing has stopped at a breakpoint.", hint='Set one: session.pause_at("tool_call").')
-        checked = stopped.checked(edits)
+        written = checked(stopped, edits)
         turn = self.turns.by_id(stopped.turn)
-        self._conductor.feed(Resume(checked))
+        self._conductor.feed(Resume(written))
         return GoingOn(turn, lambda: self._at_home(lambda: self._over(turn)))

@@ -25,6 +25,8 @@ _EVENTS_A_STEP: Final = 500
 _SECONDS_A_STEP: Final = 10
 """As much as a block of a track holds, so that nothing is copied."""
 
+_MACHINERY: Final = frozenset(("advance", "drain", "has_read_events", "lanes_now", "steps", "unread"))
+
 
 class Timeline:
     """All of a session on one axis of session time, in ms: `session.timeline`. As the last line of a cell it is a static picture.
@@ -49,6 +51,10 @@ class Timeline:
         """Where the agent's were heard."""
         self.peaks = Peaks()
         self._lanes = Lanes(self.person, self.playback)
+
+    def __dir__(self) -> list[str]:
+        """Without what only who shows it live calls."""
+        return [name for name in object.__dir__(self) if name not in _MACHINERY]
 
     # --- reading on
 
