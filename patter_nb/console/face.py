@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +24,7 @@ from patter_nb.console.picture import Picture
 from patter_nb.console.recording import example
 from patter_nb.console.timeline import TimelineDesk
 from patter_nb.console.transport import Arrival, ConsoleTransport, ListenBy, Met, Sounded
-from patter_nb.console.widgets import Ears, Screen, View
+from patter_nb.console.widgets import Ears, KeptView, Screen, View
 from patter_nb.errors import AudioError
 from patter_nb.events import Event
 from patter_nb.session import Session
@@ -42,6 +43,13 @@ LAST_WORD: Final = ("turn_heard", "turn_offered", "session_stopped")
 """With these a turn is settled, or all of them are."""
 ACK_EVERY: Final = 25
 """So many messages with sound are acknowledged by one: for an ipykernel that routes by who answered last, unknown to `Ears`."""
+_KEPT: Final[Mapping[str, Callable[[Session], object]]] = {
+    "transcript": lambda session: session.turns,
+    "chunks": lambda session: session.chunks,
+    "tools": lambda session: session.tool_calls,
+    "latency": lambda session: session.latency(),
+}
+"""What a saved notebook keeps of a part."""
 
 Message = Mapping[str, Any]
 
@@ -77,7 +85,8 @@ class Face:
         self.session = session
         self.ears = Ears()
         self.screen = Screen()
-        self.keepsake = Keepsake(session)
+        self.keepsake = Keepsake(lambda: session)
+        self._kept: dict[str, Keepsake] = {}
         self._views: dict[str, View] = {}
         self._transport = session.transport if isinstance(session.transport, ConsoleTransport) else None
         self._loop = session.loop
@@ -105,6 +114,9 @@ class Face:
         """The widget that shows `part`; the same one each time."""
         if part not in self._views and part == "timeline":
             self._views[part] = self._timeline.view(self.ears, self.screen)
+        elif part not in self._views and part in _KEPT:
+            self._kept[part] = kept = Keepsake(partial(_KEPT[part], self.session))
+            self._views[part] = KeptView(kept.show, part=part, keepsake=kept.id, ears=self.ears, screen=self.screen)
         elif part not in self._views:
             self._views[part] = View(part=part, ears=self.ears, screen=self.screen)
         if keepsake:
@@ -255,7 +267,8 @@ class Face:
         self._keeping = None
         self._flush()
         self.screen.picture = self._picture.settled()
-        self.keepsake.update()
+        for kept in (self.keepsake, *self._kept.values()):
+            kept.update()
         self._timeline.keep()
 
     def _end(self) -> None:

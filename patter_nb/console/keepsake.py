@@ -7,21 +7,20 @@ its own. While a live view is on the page, the page hides it by its mark.
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from uuid import uuid4
 
 from IPython.display import DisplayHandle, display
 
 from patter_nb.display import mimebundle
-from patter_nb.session import Session
-from patter_nb.timeline import Timeline
 
 __all__ = ["Keepsake"]
 
 
 class Keepsake:
-    """One output that tells of a session, or of its timeline. `id` is its mark on the page."""
+    """One output that tells of what `noun` gives: a session, or a part of it. `id` is its mark on the page."""
 
-    def __init__(self, noun: Session | Timeline) -> None:
+    def __init__(self, noun: Callable[[], object]) -> None:
         self.id = uuid4().hex
         self._noun = noun
         self._handle: DisplayHandle | None = None
@@ -36,5 +35,5 @@ class Keepsake:
             self._handle.update(self._bundle(), raw=True)
 
     def _bundle(self) -> dict[str, str]:
-        told = mimebundle(self._noun)
+        told = mimebundle(self._noun())
         return {**told, "text/html": f'<div data-patter-keepsake="{html.escape(self.id)}">{told["text/html"]}</div>'}

@@ -10,10 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
-from IPython.display import display
 
 from patter_nb.console.keepsake import Keepsake
-from patter_nb.console.widgets import View
+from patter_nb.console.widgets import KeptView
 from patter_nb.display.moment import moment_lines
 from patter_nb.errors import PatterConfigError
 from patter_nb.session import Session
@@ -36,17 +35,8 @@ Send: TypeAlias = Callable[[dict[str, Any], list[bytes]], None]
 Row: TypeAlias = list[Any]
 
 
-class TimelineView(View):
+class TimelineView(KeptView):
     """The live timeline; where it is displayed, a static picture that a saved notebook keeps lies beside it, hidden while it is live."""
-
-    def __init__(self, keep: Callable[[], None], **traits: Any) -> None:
-        super().__init__(part="timeline", **traits)
-        self._keep = keep
-
-    def _ipython_display_(self) -> None:
-        bundle = self._repr_mimebundle_() or ({}, {})
-        display(bundle[0], metadata=bundle[1], raw=True)
-        self._keep()
 
 
 class TimelineDesk:
@@ -63,11 +53,11 @@ class TimelineDesk:
         self._chunks = 0
         self._task: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
-        self.keepsake = Keepsake(self._timeline)
+        self.keepsake = Keepsake(lambda: self._timeline)
 
     def view(self, ears: object, screen: object) -> TimelineView:
         """A widget that shows it."""
-        return TimelineView(self._show_kept, keepsake=self.keepsake.id, ears=ears, screen=screen)
+        return TimelineView(self._show_kept, part="timeline", keepsake=self.keepsake.id, ears=ears, screen=screen)
 
     def _show_kept(self) -> None:
         """The static picture, here in the running cell; of a session that has not been read for long in a moment."""

@@ -7,15 +7,17 @@ say where its messages go.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import anywidget
 import traitlets
+from IPython.display import display
 from ipywidgets import widget_serialization
 
 from patter_nb.console.modules import page_module, style_sheet
 
-__all__ = ["PARTS", "Ears", "Screen", "View"]
+__all__ = ["PARTS", "Ears", "KeptView", "Screen", "View"]
 
 PARTS = ("console", "transcript", "chunks", "tools", "latency", "audio", "timeline")
 """The views there are: all of it, or a part."""
@@ -68,3 +70,19 @@ class View(anywidget.AnyWidget):
     @traitlets.default("_css")
     def _styled(self) -> str:
         return style_sheet()
+
+    def __repr__(self) -> str:
+        return f"<View {self.part!r}, live in a notebook>"
+
+
+class KeptView(View):
+    """A live part; where it is displayed, what a saved notebook keeps of it lies beside it, hidden while it is live."""
+
+    def __init__(self, keep: Callable[[], None], **traits: Any) -> None:
+        super().__init__(**traits)
+        self._keep = keep
+
+    def _ipython_display_(self) -> None:
+        bundle = self._repr_mimebundle_() or ({}, {})
+        display(bundle[0], metadata=bundle[1], raw=True)
+        self._keep()

@@ -311,6 +311,22 @@ async def test_a_view_is_one_widget_however_often_it_is_asked_for() -> None:
         assert page.face.view("tools").screen is page.face.screen
 
 
+@pytest.mark.parametrize(("part", "kept"), [("transcript", "Hello back."), ("latency", "Latency"), ("chunks", "Hello"), ("tools", "tool")])
+async def test_a_part_leaves_what_it_showed_in_a_saved_notebook(part: str, kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown_here: list[dict[str, Any]] = []
+    for module in ("widgets", "keepsake"):
+        monkeypatch.setattr(f"patter_nb.console.{module}.display", lambda bundle, **options: shown_here.append(bundle))
+    async with shown(llm=ScriptedLLM(["Hello back."])) as (session, _):
+        await session.ask("Hi")
+        view = session.view(part)
+        view._ipython_display_()
+        live, static = shown_here
+        assert "application/vnd.jupyter.widget-view+json" in live
+        assert live["text/plain"] == f"<View '{part}', live in a notebook>"
+        assert f'data-patter-keepsake="{view.keepsake}"' in static["text/html"]
+        assert kept in static["text/html"]
+
+
 async def test_a_session_over_another_transport_is_shown_and_typed_to() -> None:
     async with talking(clock=ManualClock(), llm=ScriptedLLM(["Yes."])) as session:
         page = Page(session)

@@ -204,7 +204,7 @@ async def test_much_that_has_changed_is_asked_for_by_who_sees_it() -> None:
 
 async def test_the_view_is_a_widget_with_a_picture_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[dict[str, Any]] = []
-    monkeypatch.setattr(desk, "display", lambda bundle, **options: shown.append(bundle))
+    monkeypatch.setattr("patter_nb.console.widgets.display", lambda bundle, **options: shown.append(bundle))
     monkeypatch.setattr("patter_nb.console.keepsake.display", lambda bundle, **options: shown.append(bundle))
     async with opened(llm=ScriptedLLM(["One."])) as (session, _):
         view = session.view("timeline")
