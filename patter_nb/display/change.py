@@ -1,4 +1,4 @@
-"""A change of the agent as a diff: prompts by line, tools by signature, providers by name; of variables only names, for they hold secrets."""
+"""A change of the agent as a diff: prompts by line, tools by signature, providers by name; of variables only names: they hold secrets."""
 
 from __future__ import annotations
 

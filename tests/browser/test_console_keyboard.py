@@ -16,7 +16,8 @@ FOCUSED = """() => {
   const focused = document.activeElement;
   const region = focused.getAttribute("tabindex") === "0" ? focused.closest("section")?.getAttribute("aria-label") : null;
   const { outlineStyle, outlineWidth } = getComputedStyle(focused);
-  return { name: focused.ariaLabel ?? region ?? focused.textContent.trim(), ring: outlineStyle === "solid" && parseFloat(outlineWidth) >= 2 };
+  const name = focused.ariaLabel ?? region ?? focused.textContent.trim();
+  return { name, ring: outlineStyle === "solid" && parseFloat(outlineWidth) >= 2 };
 }"""
 
 

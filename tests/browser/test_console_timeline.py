@@ -15,7 +15,7 @@ from person import IMPORTS, LONG, press, say, shown, talk, until_value
 from patter_nb.audio.frames import Pcm
 from patter_nb.audio.resampling import resample
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SERVE = f"""
 {IMPORTS}

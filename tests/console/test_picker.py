@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -245,6 +246,7 @@ def run(cell: str, session: Any, **names: Any) -> dict[str, Any]:
 async def test_every_cell_does_what_choosing_would(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or SECRET)
+    monkeypatch.setattr(os, "environ", {**os.environ})  # where the cells put the key
     used: list[dict[str, Any]] = []
     stand_in = SimpleNamespace(use=lambda **parts: used.append(parts))
     async with shown() as (_, page):
