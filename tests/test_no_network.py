@@ -71,5 +71,6 @@ def test_a_call_reaches_no_other_machine(tmp_path: Path) -> None:
 
 
 @pytest.mark.models
+@pytest.mark.slow
 def test_without_our_switch_the_same_call_is_caught(tmp_path: Path) -> None:
     assert [line for line in outward(traced(LET_LOOSE, tmp_path)) if "htons(53)" in line or "io.systemd.Resolve" in line]

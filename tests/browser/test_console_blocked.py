@@ -26,7 +26,8 @@ session = await Patter().serve(
 """
 
 
-@pytest.mark.parametrize("blocked_s", [8, pytest.param(35, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("blocked_s", [8, 35])
 async def test_what_is_said_while_a_cell_blocks_comes_late_and_is_offered(lab: OpenLab, blocked_s: int) -> None:
     page = await lab(SERVE, "session", f"ear.block({blocked_s})")
     await shown(page)

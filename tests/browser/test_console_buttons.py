@@ -41,6 +41,7 @@ async def test_stop_closes_the_microphone_and_talk_goes_on_in_the_same_session(l
     assert (await page.microphones(), await openings(page), await lost_frames(page)) == (1, 2, 0)
 
 
+@pytest.mark.slow
 async def test_what_is_said_while_muted_reaches_nobody(lab: OpenLab, record: Recordings) -> None:
     at = np.arange(RATE * 60) / RATE
     calls = (12000 * np.sin(2 * np.pi * 300 * at) * (at % 0.4 < 0.2)).astype(np.int16)  # a tone that lasts is suppressed as noise

@@ -31,6 +31,7 @@ TEXTS = """() => {
 }"""
 
 
+@pytest.mark.slow
 async def test_markup_and_direction_overrides_stay_text(lab: OpenLab) -> None:
     page = await lab(SERVE, "session")
     await shown(page)

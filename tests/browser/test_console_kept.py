@@ -48,6 +48,7 @@ async def test_the_transcript_is_in_the_saved_notebook_and_seen_where_the_consol
     await page.screenshot("kept")
 
 
+@pytest.mark.slow
 async def test_views_stand_in_boxes(lab: OpenLab) -> None:
     page = await lab(TOOL, BOXES, 'turn = await session.ask("What\'s the weather?")')
     await page.run(0)

@@ -94,6 +94,7 @@ async def states(page: Lab) -> AsyncIterator[str]:
     yield "interrupted"
 
 
+@pytest.mark.slow
 async def test_nothing_is_cut_off_where_it_is_narrow(lab: OpenLab) -> None:
     page = await lab(SERVE, "session")
     await shown(page)

@@ -26,10 +26,22 @@ async def typed(page: Lab) -> None:
 @pytest.mark.parametrize(
     ("setup", "word", "cause", "remedy"),
     [
-        ({"microphone": "missing"}, "No microphone", "There is no microphone", "Plug one in"),
+        pytest.param({"microphone": "missing"}, "No microphone", "There is no microphone", "Plug one in", marks=pytest.mark.slow),
         ({"microphone": "denied"}, "Microphone denied", "does not let the page use the microphone", "Allow it in the site settings"),
-        ({"insecure": True}, "No microphone on an insecure page", "only to pages from https", "Open the notebook under https"),
-        ({"policy": "microphone=()"}, "Microphone denied by this front end", "The program that shows this notebook", "you can type"),
+        pytest.param(
+            {"insecure": True},
+            "No microphone on an insecure page",
+            "only to pages from https",
+            "Open the notebook under https",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"policy": "microphone=()"},
+            "Microphone denied by this front end",
+            "The program that shows this notebook",
+            "you can type",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["missing", "denied", "insecure", "front end"],
 )

@@ -43,7 +43,7 @@ def conversation(turns: list[Any], vendor: Vendor) -> list[Message]:
             messages.append(assistant_message(text, requests, [{"anthropic": thought}] if vendor.name == "anthropic" else ()))
             messages += [tool_message(request, result) for request, (_, _, result) in zip(requests, made, strict=True)]
         messages.append(assistant_message(said))
-    return messages
+    return [*messages, {"role": "user", "content": "Go on."}]
 
 
 def told(turns: list[Any]) -> list[Any]:
@@ -56,7 +56,7 @@ def told(turns: list[Any]) -> list[Any]:
             said += [("call", name, arguments) for name, arguments, _ in made]
             said += [("result", name, result) for name, _, result in made]
         said.append(("agent", answer))
-    return said
+    return [*said, ("user", "Go on.")]
 
 
 def read(vendor: Vendor, body: dict[str, Any], asked: list[Any]) -> list[Any]:

@@ -312,7 +312,7 @@ def drops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("drops_at_once")
 @pytest.mark.parametrize(("before", "after", "when"), PAIRS)
-@settings(max_examples=2, **bounded)
+@settings(max_examples=1, **bounded)
 @given(wished=wishes, first=acts, then=acts)
 def test_whatever_happens_the_other_goes_on(before: str, after: str, when: When, wished: list[str], first: Any, then: Any) -> None:
     asyncio.run(walked(before, after, when, wished, [("type", 9), *first], then))
